@@ -24,7 +24,7 @@ import gdbench
 from experiments.truth import ExperimentResult, Truth
 from gdbench.config.overrides import format_override
 from gdbench.gate.baseline import OPTIONAL_SETTINGS
-from gdbench.sweeps.invocation import run_words
+from gdbench.sweeps.command_line import run_command
 
 HOME = Path(__file__).parent
 NAMES = sorted(path.parent.name for path in HOME.glob("*/finding.py"))
@@ -95,7 +95,7 @@ def run_experiment(name: str, outputs: str | Path = "outputs", full: bool = Fals
     """Run an experiment as the command line does."""
     words = format_command(name, full).split()[3:]
     given = [format_override("outputs", str(outputs)), format_override("name", name)]
-    result = run_words([*words, *given])
+    result = run_command([*words, *given])
     runs = gdbench.load(result.folder)
     if (runs["status"] == "failed").any():
         raise SystemExit(f"experiment={name} failed.")

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from gdbench.cli.list import read_headline
-from gdbench.config.paths import config_folder
+from gdbench.config.config_folders import config_folder
 from gdbench.engine.factories import locate
 from gdbench.errors import UsageError
 from gdbench.objectives import Objective

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import yaml
 
-from gdbench.config.paths import config_folder
+from gdbench.config.config_folders import config_folder
 from gdbench.engine.targets import SAFETY
 from gdbench.engine.timer import MeasurementPlan
 from gdbench.gate.timing.sequential_test import find_detectable_slowdown

@@ -14,7 +14,7 @@ from typing import Any
 from gdbench.cli.app import list_subverbs
 from gdbench.cli.help import VERBS
 from gdbench.cli.main import main
-from gdbench.config.paths import config_folder
+from gdbench.config.config_folders import config_folder
 from gdbench.objectives import Objective
 from gdbench.objectives.base import count_coordinates
 from gdbench.results.columns import BLOCK_COLUMNS, COLUMNS, TRACE_COLUMNS, Column, is_exact

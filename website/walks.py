@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from gdbench.config.compose import Composer, composing, plain
-from gdbench.config.spec import Question
+from gdbench.config.compose import Composer, prepare_hydra, to_plain
+from gdbench.config.spec import CellSpec
 from gdbench.engine.build import build_cell
 from gdbench.engine.factories import locate
 from gdbench.engine.runner import run_cell
@@ -46,19 +46,19 @@ def walks() -> dict[str, Walk]:
     Hydra composes one configuration, for it takes longer than the runs; in it each optimizer's own file is put.
     """
     shared = {"steps": STEPS, "trace": "full", "timing": "off", "dtype": "float64", "device": "cpu", "lr": RATES}
-    with composing():
+    with prepare_hydra():
         composed = Composer()([f"{key}={value}" for key, value in {"objective": "quadratic", **shared, **BOWL}.items()])
-        config = plain(composed.config)
+        config = to_plain(composed.config)
 
-    def ask(entry: Entry) -> Question:
+    def ask(entry: Entry) -> CellSpec:
         impl = "manual" if entry.config["manual"] else "torch"
         chosen = {**config, "optimizer": entry.config, "impl": impl}
-        return Question.parse(chosen, {**composed.choices, "optimizer": entry.name})
+        return CellSpec.parse(chosen, {**composed.choices, "optimizer": entry.name})
 
     return {entry.name: _walk(ask(entry)) for entry in entries("optimizer")}
 
 
-def _walk(question: Question) -> Walk:
+def _walk(question: CellSpec) -> Walk:
     """The run of a cell whose last gap is least, of equal ones that of the smallest rate."""
     try:
         cell = build_cell(question)

@@ -20,7 +20,7 @@ __all__ = ["NOT_COMPARABLE", "TOO_FEW", "VERDICTS", "compare_sides"]
 TOO_FEW = "not enough to tell"
 NOT_COMPARABLE = "not comparable across processes: use gate"
 """Outcome of every comparison of times: two processes differ by more than most changes do."""
-VERDICTS = ("worse", "better", "not told apart", TOO_FEW, "same", "neither", "only a", "only b", NOT_COMPARABLE)
+VERDICTS = ("worse", "better", "statistically tied", TOO_FEW, "same", "neither", "only a", "only b", NOT_COMPARABLE)
 COLUMNS = [
     *("problem", "optimizer", "cost", "measure", "outcome", "a", "b", "ratio", "lo", "hi"),
     *("standing_a", "standing_b", "configuration_a", "configuration_b", "seeds"),
@@ -132,7 +132,7 @@ def _decide_outcome(medians: list[float], differences: Array, matters: bool) -> 
     if (differences == 0).all():
         return "same"
     if matters and compute_signed_rank_p(differences) >= ALPHA:
-        return "not told apart"
+        return "statistically tied"
     a, b = medians
     return "better" if b < a or (a == b and np.median(differences) < 0) else "worse"
 

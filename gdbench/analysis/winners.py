@@ -78,7 +78,7 @@ def find_winners(runs: pd.DataFrame, compared: pd.DataFrame) -> pd.DataFrame:
     """
     rows = []
     one_impl = select_best_impls(compared)
-    # a problem that nobody timed has no seconds to speak of
+    # problems without timed runs have no seconds to compare
     timed = compared[compared["problem"].isin(compared.loc[compared["step_s"].notna(), "problem"])]
     for cost, pool in {"steps": one_impl, "gradients": one_impl, "seconds": timed}.items():
         if pool.empty:
@@ -136,7 +136,7 @@ def _find_sooner(table: pd.DataFrame, first: pd.Series) -> str | None:
     return None if left.empty else f"{left.iloc[0]['solver']} ({left.iloc[0]['configuration']})"
 
 
-# --------------------------------------------------------------------------------------------------------- told apart
+# ------------------------------------------------------------------------------------------------------------- ties
 
 
 def _find_ties(

@@ -11,7 +11,7 @@ import typer
 
 from gdbench.cli.help import KINDS
 from gdbench.cli.options import ConfigDir, Json
-from gdbench.config.own_names import check_own_names
+from gdbench.config.config_folders import check_own_names
 from gdbench.errors import UsageError, did_you_mean
 from gdbench.results.columns import COLUMNS
 
@@ -67,7 +67,7 @@ def _list_columns(json: bool) -> None:
 
 def _find_files(group: str, config_dir: Path | None) -> list[Path]:
     """The configurations of a group, gdbench's own and those in ``config_dir``, sorted by name."""
-    from gdbench.config.paths import config_folder
+    from gdbench.config.config_folders import config_folder
 
     if config_dir:
         check_own_names(config_dir)

@@ -102,9 +102,11 @@ def _check_first_word(first: str) -> None:
 
 def _is_known_word(word: str) -> bool:
     """Whether a word is a setting or an option without its ``=``; what to write is said where settings are checked."""
-    from gdbench.config.mistakes import option_files
+    from gdbench.config.command_errors import read_option_files
 
-    return word in (*SETTINGS, "experiment") or any(word in option_files(group) for group in ("optimizer", "objective"))
+    return word in (*SETTINGS, "experiment") or any(
+        word in read_option_files(group) for group in ("optimizer", "objective")
+    )
 
 
 def _run_verb(words: list[str]) -> int:

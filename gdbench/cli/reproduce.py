@@ -9,7 +9,7 @@ import typer
 from gdbench.cli.options import OUTPUTS, Json, Outputs
 
 if TYPE_CHECKING:
-    from gdbench.sweeps.reproduce import Repeat
+    from gdbench.sweeps.reproduce import Reproduction
 
 __all__ = ["list_lines", "reproduce"]
 
@@ -23,22 +23,22 @@ def reproduce(
     trust: Annotated[bool, typer.Option("--trust", help="run the code that somebody else's sweep names")] = False,
     json: Json = False,
 ) -> int:
-    """Repeat a run, untimed, and check that every deterministic column is the same; exit code 1 if one differs.
+    """Reproduction a run, untimed, and check that every deterministic column is the same; exit code 1 if one differs.
 
     Where one differs, print what else has changed: settings, source files, data, torch, threads, machine, determinism.
     Code that neither gdbench ships nor you ran on this machine is listed, and runs only with --trust.
     """
     from gdbench.report.json_format import dump_json
     from gdbench.results.lookup import find_run, find_sweep_of_run
-    from gdbench.sweeps.reproduce import rerun
+    from gdbench.sweeps.reproduce import reproduce as repeat_run
 
     row = find_run(run, outputs)
-    repeat = rerun(find_sweep_of_run(outputs, row), row, trust)
+    repeat = repeat_run(find_sweep_of_run(outputs, row), row, trust)
     typer.echo(dump_json(_as_dict(repeat)) if json else "\n".join(list_lines(repeat)))
     return 0 if repeat.same else 1
 
 
-def _as_dict(repeat: Repeat) -> dict[str, Any]:
+def _as_dict(repeat: Reproduction) -> dict[str, Any]:
     from gdbench.report.diff_text import differences_as_json
 
     return {
@@ -51,7 +51,7 @@ def _as_dict(repeat: Repeat) -> dict[str, Any]:
     }
 
 
-def list_lines(repeat: Repeat) -> list[str]:
+def list_lines(repeat: Reproduction) -> list[str]:
     """The lines to print: the verdict first, then everything that differs."""
     from gdbench.report.diff_text import list_differences
 
@@ -72,7 +72,7 @@ def list_lines(repeat: Repeat) -> list[str]:
     ]
 
 
-def _explain(repeat: Repeat) -> list[str]:
+def _explain(repeat: Reproduction) -> list[str]:
     """What is known of a difference that no recorded value explains."""
     if not repeat.steady:
         return ["Two repetitions on this machine differ from each other: the run is not deterministic."]

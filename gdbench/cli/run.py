@@ -18,7 +18,7 @@ from gdbench.results.user_paths import expand_user, expand_word
 if TYPE_CHECKING:
     import pandas as pd
 
-    from gdbench.sweeps.executor import SweepResult
+    from gdbench.sweeps.sweep_result import SweepResult
 
 __all__ = ["run"]
 
@@ -57,20 +57,20 @@ def _expand_resume(words: list[str], trust: bool) -> list[str]:
     if not folders or any(not word.startswith(("resume=", "retry=")) for word in settings):
         return words
     from gdbench.config.overrides import read_text
-    from gdbench.sweeps.resume import recorded
+    from gdbench.sweeps.resume import read_command
 
     given_code = any(word in ("--config-dir", "-cd") or word.startswith("--config-dir=") for word in words)
-    return [*recorded(read_text(folders[-1]), given_code, trust), *words]
+    return [*read_command(read_text(folders[-1]), given_code, trust), *words]
 
 
 def _run(words: list[str], output: Output) -> int:
     """Run a sweep by Hydra, and show its result; returns the exit code."""
     with pause_gc():
         from gdbench.report.terminal.progress import choose_progress
-        from gdbench.sweeps.invocation import run_words
+        from gdbench.sweeps.command_line import run_command
 
     try:
-        result = run_words(words, None if output.quiet or output.json else choose_progress(), output.dry_run)
+        result = run_command(words, None if output.quiet or output.json else choose_progress(), output.dry_run)
     except KeyboardInterrupt as interrupt:
         return _show_interrupted(getattr(interrupt, "result", None), output)
     if result is None:
@@ -84,10 +84,10 @@ def _show_plan(result: SweepResult, output: Output) -> int:
     """Print the cells of a sweep, their state and predicted time; returns the exit code."""
     from gdbench.report.terminal.plan import predict_times, print_plan
 
-    standing = result.standing
-    assert standing is not None
-    outputs = str(expand_user(standing.jobs[0].config["outputs"] or "outputs"))
-    print_plan(predict_times(standing.rows(), outputs), standing.summary(), result.folder, output.json)
+    status = result.status
+    assert status is not None
+    outputs = str(expand_user(status.jobs[0].config["outputs"] or "outputs"))
+    print_plan(predict_times(status.rows(), outputs), status.summary(), result.folder, output.json)
     return 0
 
 

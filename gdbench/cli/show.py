@@ -111,10 +111,10 @@ def _show_run(row: Any, outputs: Path, json: bool) -> None:
 
 def _read_configuration(folder: Path, row: Any) -> str:
     """The text of the configuration of a run's cell, without its stamp."""
-    from gdbench.config.trust import unstamped
+    from gdbench.config.trust import remove_stamp
 
     file = folder / ".hydra" / f"cell-{row['cell']:05d}.yaml"
-    return unstamped(file.read_text(encoding="utf-8", errors="replace")) if file.is_file() else NO_CONFIGURATION
+    return remove_stamp(file.read_text(encoding="utf-8", errors="replace")) if file.is_file() else NO_CONFIGURATION
 
 
 def _repeat_command(row: Any, configuration: str) -> str:

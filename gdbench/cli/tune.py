@@ -31,18 +31,18 @@ def tune(
     settings make a row each. metric= says what is best, trials= how many points each row tries. A better value whose
     neighbours perform much worse is shown, but not chosen.
     """
-    from gdbench.config.mistakes import check_words
+    from gdbench.config.command_errors import check_words
     from gdbench.report.terminal.progress import choose_progress
-    from gdbench.sweeps.api import tuning
-    from gdbench.sweeps.job_spec import Silent
+    from gdbench.sweeps.api import make_tuning
+    from gdbench.sweeps.progress import Silent
 
     check_words(overrides or [])
-    search = tuning([expand_word(word) for word in overrides or []], config_dir)
+    search = make_tuning([expand_word(word) for word in overrides or []], config_dir)
     try:
         search.run(Silent() if quiet or json else choose_progress("row"))
     except KeyboardInterrupt:
         _show_tuned(search, quiet, json)
-        typer.echo(f"gdbench: interrupted. Finished cells: {search.growing.folder}", err=True)
+        typer.echo(f"gdbench: interrupted. Finished cells: {search.sweep.folder}", err=True)
         return 130
     return _show_tuned(search, quiet, json)
 
@@ -59,5 +59,5 @@ def _show_tuned(search: Tuning, quiet: bool, json: bool) -> int:
     elif not quiet:
         from gdbench.report.terminal.tuning import print_tuning
 
-        print_tuning(winners, search.growing.folder)
+        print_tuning(winners, search.sweep.folder)
     return 1 if (winners["status"] == "failed").any() else 0

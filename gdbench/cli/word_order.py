@@ -27,8 +27,8 @@ HYDRA_OPTIONS = (
 def place_verb_first(words: Sequence[str], verbs: Collection[str]) -> list[str]:
     """The words with the options that stand before a verb behind it; unchanged where there is no such verb.
 
-    ``--config-dir mine list optimizers`` becomes ``list --config-dir mine optimizers``, and ``gate --only x record``
-    becomes ``gate record --only x``: the verbs below another verb take its options too.
+    ``--config-dir mine list optimizers`` becomes ``list --config-dir mine optimizers``, and ``gate --only x bisect``
+    becomes ``gate bisect --only x``: the verbs below another verb take its options too.
     """
     is_group = bool(words) and words[0] in GROUPS
     if not words or not (words[0].startswith("-") or is_group) or not set(words) & set(verbs):

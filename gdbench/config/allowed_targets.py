@@ -1,4 +1,4 @@
-"""Which objects a ``_target_`` may name: never a function of Python's own library."""
+"""Check what a ``_target_`` names: never a part of Python's standard library."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ __all__ = ["check_module", "check_object"]
 
 
 def check_module(target: str, where: str) -> None:
-    """``UsageError`` for a name in Python's own library, told before anything is imported."""
+    """``UsageError`` for a name in the standard library, before anything is imported."""
     if _is_standard(target.partition(".")[0]):
-        raise _refusal(target, where)
+        raise _make_error(target, where)
 
 
-def check_object(found: Any, target: str, where: str) -> None:
-    """``UsageError`` for what a module only imports from Python's own library."""
-    if (inspect.isroutine(found) or inspect.isclass(found)) and _is_standard(str(found.__module__).partition(".")[0]):
-        raise _refusal(target, where)
+def check_object(target_object: Any, target: str, where: str) -> None:
+    """``UsageError`` for an object that its module only imports from the standard library."""
+    is_code = inspect.isroutine(target_object) or inspect.isclass(target_object)
+    if is_code and _is_standard(str(target_object.__module__).partition(".")[0]):
+        raise _make_error(target, where)
 
 
-def _refusal(target: str, where: str) -> UsageError:
+def _make_error(target: str, where: str) -> UsageError:
     return UsageError(
         f"{where}: _target_ {target} is a part of Python itself, which makes no objective and no optimizer, and is not"
         " called. Write package.module.name of a function or class that does."
@@ -35,7 +36,7 @@ def _refusal(target: str, where: str) -> UsageError:
 
 @cache
 def _is_standard(top: str) -> bool:
-    """Whether a module is Python's own; a user's file of the same name that comes before it is not."""
+    """Whether a module is the standard library's, and not a user's file of the same name before it on the path."""
     if top not in sys.stdlib_module_names:
         return False
     try:

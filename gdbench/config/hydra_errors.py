@@ -1,4 +1,4 @@
-"""What Hydra and OmegaConf say of a mistake in paragraphs, as one line in our words."""
+"""Translate the errors of Hydra and OmegaConf into one line."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
-from gdbench.config.mistakes import describe_sweep, describe_unreadable
-from gdbench.config.paths import config_folder
+from gdbench.config.command_errors import describe_sweep, describe_unreadable
+from gdbench.config.config_folders import config_folder
 from gdbench.config.unknown_keys import describe_unknown_key, list_options
 from gdbench.config.yaml_files import (
     NO_MAPPING,
@@ -21,10 +21,10 @@ from gdbench.config.yaml_files import (
 )
 from gdbench.errors import UsageError, did_you_mean, format_install_command, was_interrupted
 
-__all__ = ["reworded"]
+__all__ = ["translate_error"]
 
 EXTRAS = {"joblib": "joblib", "ray": "ray", "submitit_local": "slurm", "submitit_slurm": "slurm"}
-"""Launchers that are installed on demand, with the extra that brings each."""
+"""Optional launchers, with the extra that installs each."""
 KEY = r"([\w./@-]+)"
 INTERPOLATIONS = (
     (r"Unsupported interpolation type (\S+)", "it calls {}, which is not known"),
@@ -32,14 +32,14 @@ INTERPOLATIONS = (
     (r"Recursive interpolation", "it refers to itself"),
     (r"raised while resolving interpolation: (.*)", "{}"),
 )
-"""What OmegaConf says of ``${...}``, and in our words."""
+"""Messages of OmegaConf about ``${...}``, and what we say instead."""
 LOGSPACE = "'${logspace:-5,0,1000}' is a thousand numbers from 1e-5 to 1"
 
 
-def reworded(error: Exception, folders: Iterable[Path] = ()) -> UsageError:
-    """What Hydra and OmegaConf say in paragraphs, in one line and our words.
+def translate_error(error: Exception, folders: Iterable[Path] = ()) -> UsageError:
+    """The ``UsageError`` of one line for an error of Hydra or OmegaConf; any other error is raised again.
 
-    ``folders`` hold configurations of the user's own: a file in them may be what could not be read.
+    ``folders`` hold the user's own configurations, whose files may be the cause.
     """
     if was_interrupted(error):
         raise KeyboardInterrupt from error
@@ -54,7 +54,7 @@ def reworded(error: Exception, folders: Iterable[Path] = ()) -> UsageError:
         return UsageError(describe_unreadable(str(error.override)))
     if isinstance(error, UnicodeDecodeError):
         line = describe_decoding_error(error, [*folders, config_folder()])
-        return UsageError(line or f"a YAML file of the configuration is not UTF-8 ({_line(error)}).")
+        return UsageError(line or f"a YAML file of the configuration is not UTF-8 ({_first_line(error)}).")
     if line := describe_yaml_error(error):
         return UsageError(line)
     if isinstance(error, OSError) and "Invalid loaded object type" in str(error):
@@ -69,12 +69,12 @@ def reworded(error: Exception, folders: Iterable[Path] = ()) -> UsageError:
     if match := re.search(rf"(?:Could not override '|full_key: ){KEY}", text):
         return UsageError(_describe_value(match.group(1), text, error))
     if isinstance(error, (ConfigCompositionException, HydraException, OmegaConfBaseException, ValueError)):
-        return UsageError(f"{_line(error)}. See python -m gdbench --help.")
+        return UsageError(f"{_first_line(error)}. See python -m gdbench --help.")
     raise error
 
 
 def _describe_value(key: str, text: str, error: Exception) -> str:
-    """What is wrong with a key that is not there, or with its value."""
+    """The message for an unknown key, or for its value."""
     if re.search(r"is not in struct|not in '|No match in the defaults list", text):
         return describe_unknown_key(key)
     for pattern, words in INTERPOLATIONS:
@@ -82,8 +82,8 @@ def _describe_value(key: str, text: str, error: Exception) -> str:
             reason = words.format(*match.groups()).rstrip(".")
             reason = "logspace takes LOW,HIGH,COUNT" if reason.startswith("logspace() ") else reason
             return f"{key} cannot be read: {reason}. {LOGSPACE}."
-    return f"{key}: {_line(error.__cause__ or error)}."
+    return f"{key}: {_first_line(error.__cause__ or error)}."
 
 
-def _line(error: BaseException) -> str:
+def _first_line(error: BaseException) -> str:
     return str(error).strip().splitlines()[0].rstrip(".:") if str(error).strip() else type(error).__name__

@@ -1,22 +1,19 @@
-"""What is registered with Hydra: the schema, the sweeper, the Ray launcher, the mode of a run."""
+"""Register the schema, the sweepers and the Ray launcher with Hydra."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
-from hydra._internal.hydra import Hydra
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
 from hydra.plugins.sweeper import Sweeper
 from omegaconf import OmegaConf
 
-from gdbench.config.schema import Run
+from gdbench.config.schema import Settings
 from gdbench.config.spacing import space_powers_of_ten
 
 __all__ = [
@@ -26,22 +23,21 @@ __all__ = [
     "RayArguments",
     "RayLauncher",
     "logspace",
-    "mode_by_flag",
+    "register_configs",
     "register_sweeper",
-    "store",
 ]
 
 
 NAMESPACE = "hydra_plugins.gdbench"
-"""Hydra 1.3 takes plugins only from here; the names in it are aliases in its table of plugins."""
+"""Hydra 1.3 takes plugins only from this namespace; the names in it are aliases in its table of plugins."""
 SCHEMA = "gdbench_schema"
-"""Its name in Hydra's store, which belongs to the process: an app around us may have a ``schema`` of its own."""
+"""Its name in Hydra's store, which the process shares: a calling app may have a ``schema`` of its own."""
 RAY = f"{NAMESPACE}.Ray"
 
 
 @dataclass
 class RayArguments:
-    """``hydra.launcher.ray``: the arguments of ``ray.init`` and ``ray.remote``; null is as if not given."""
+    """``hydra.launcher.ray``: the arguments of ``ray.init`` and ``ray.remote``; null means not given."""
 
     init: dict[str, Any] = field(default_factory=lambda: {"address": "local", "num_cpus": None, "num_gpus": None})
     """``local``: a cluster of this machine alone, which ends with the sweep; HOST:PORT, or auto: one that is there."""
@@ -56,58 +52,33 @@ class RayLauncher:
     ray: RayArguments = field(default_factory=RayArguments)
 
 
-_STORED: list[Any] = []
-"""The node of our schema that was put into Hydra's store last."""
+_REGISTERED: list[Any] = []
+"""The node of our schema in Hydra's store."""
 
 
-def store() -> None:
-    """Put what no file of ``conf/`` holds where Hydra composes from: schema, sweeper and launcher."""
+def register_configs() -> None:
+    """Store schema, sweeper and launcher in Hydra's ConfigStore: no file of ``conf/`` holds them."""
     OmegaConf.register_new_resolver("logspace", logspace, replace=True)
-    Plugins.instance()  # the plugins that are installed store theirs first: our launcher takes the place of one
+    Plugins.instance()  # installed plugins store theirs first: our Ray launcher replaces one
     nodes = ConfigStore.instance()
-    # Hydra copies its repository, and this store in it, some ten times a run, at 30 ms each; what it takes out it
-    # copies as well.
-    nodes.__deepcopy__ = partial(_itself, nodes)  # type: ignore[attr-defined]
-    if _STORED and nodes.repo.get(f"{SCHEMA}.yaml") is _STORED[-1]:
-        return  # to make nodes of them again is a sixth of a search's time
-    nodes.store(name=SCHEMA, node=Run)
-    _STORED[:] = [nodes.repo[f"{SCHEMA}.yaml"]]
-    nodes.store(group="hydra/sweeper", name="lanes", node={"_target_": f"{NAMESPACE}.Lanes", "params": None})
+    if _REGISTERED and nodes.repo.get(f"{SCHEMA}.yaml") is _REGISTERED[-1]:
+        return  # making the nodes again takes a sixth of a search's time
+    nodes.store(name=SCHEMA, node=Settings)
+    _REGISTERED[:] = [nodes.repo[f"{SCHEMA}.yaml"]]
+    nodes.store(group="hydra/sweeper", name="lanes", node={"_target_": f"{NAMESPACE}.BatchingSweeper", "params": None})
     if find_spec("ray"):
         nodes.store(group="hydra/launcher", name="ray", node=RayLauncher)
 
 
-def _itself(store: ConfigStore, memo: Any) -> ConfigStore:
-    """The store, in place of a copy; a function with a name, as launchers pickle the store and all it holds."""
-    return store
-
-
 def register_sweeper(name: str, sweeper: type[Sweeper], node: Mapping[str, Any]) -> None:
-    """Make ``hydra/sweeper=name`` a sweeper of ours, with the settings in ``node``; one of a plugin's gives way."""
+    """Register ``hydra/sweeper=name`` with the settings in ``node``; it replaces a plugin's of this name."""
     target = f"{NAMESPACE}.{sweeper.__name__}"
     # Hydra looks a plugin up in this table before it imports; the table has no public door (hydra#1554).
     Plugins.instance().class_name_to_class[target] = sweeper
     ConfigStore.instance().store(group="hydra/sweeper", name=name, node={"_target_": target, **node})
 
 
-@contextmanager
-def mode_by_flag(words: Sequence[str]) -> Iterator[None]:
-    """Let ``-m`` alone decide between run and sweep, where no word could name another mode.
-
-    Hydra composes the whole configuration once for nothing but its ``hydra.mode``, a third of the time that a small
-    sweep takes beyond its imports. No file of ``conf/`` but an experiment may set it. It also takes any exception there
-    for "no mode" and goes on, a Ctrl-C among them that a cleanup of OmegaConf has replaced by an error of its own.
-    """
-    asked = Hydra.get_mode
-    if not any("hydra" in word or "experiment=" in word for word in words):
-        Hydra.get_mode = lambda self, config_name, overrides: None  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        Hydra.get_mode = asked  # type: ignore[method-assign]
-
-
 def logspace(low: float, high: float, count: int) -> list[float]:
-    """``${logspace:-5,0,1000}``: so many numbers from 10^low to 10^high, evenly spaced in their logarithm."""
+    """``${logspace:-5,0,1000}``: ``count`` numbers from 10^low to 10^high, evenly spaced in their logarithm."""
     numbers: list[float] = space_powers_of_ten(Decimal(str(low)), Decimal(str(high)), count).tolist()
     return numbers

@@ -1,4 +1,4 @@
-"""Settings of Hydra's own that gdbench does not use: refused in one line that names what to use instead."""
+"""Refuse Hydra settings that have no effect here, in one line that names what to use instead."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ UNUSED: dict[str, tuple[Any, str]] = {
     "job.config.override_dirname.item_sep": (",", PLACE),
     "job.config.override_dirname.exclude_keys": ([], PLACE),
 }
-"""Keys below ``hydra`` that nothing reads here: their value in ``conf/config.yaml``, and what to use instead."""
+"""Keys below ``hydra`` that nothing reads: their value in ``conf/config.yaml``, and what to use instead."""
 COUNTED: dict[str, tuple[Any, str]] = {"job.id": (None, NUMBERED), "job.num": (None, NUMBERED)}
-"""Those that Hydra sets itself where another sweeper than ours is asked for."""
+"""Keys that Hydra sets itself for other sweepers than ours."""
 LAUNCHED: dict[str, tuple[Any, str]] = {"job.env_set": ({}, BEFORE), "job.env_copy": ([], BEFORE)}
-"""Those that only the workers of a launcher read."""
+"""Keys that only a launcher's workers read."""
 LOGGING = {"hydra/job_logging": ("none", NO_LOG)}
-"""Groups of Hydra's that only the workers of a launcher read."""
+"""Groups that only a launcher's workers read."""
 VERBOSE = {"verbose": (False, NO_LOG)}
-"""What only Hydra's own log reads, which is none unless ``hydra/hydra_logging`` says so."""
+"""Keys that only Hydra's log reads, which is off unless ``hydra/hydra_logging`` is set."""
 
 
 def check_hydra_words(words: Iterable[str]) -> None:
-    """``UsageError`` where a command line sets what is unused, before Hydra makes a folder or a log of it."""
+    """``UsageError`` where a command line sets a key without effect, before Hydra creates folders or logs."""
     given = {key.lstrip("+~"): value for key, _, value in (word.partition("=") for word in words)}
-    keys, groups = _unused(given)
+    keys, groups = _list_unused(given)
     keys |= COUNTED
     for name, (default, instead) in {**{f"hydra.{key}": unused for key, unused in keys.items()}, **groups}.items():
         for key, value in given.items():
@@ -56,12 +56,12 @@ def check_hydra_words(words: Iterable[str]) -> None:
 
 
 def check_hydra_node(node: DictConfig) -> None:
-    """``UsageError`` where a composed configuration, of whatever file, sets what is unused."""
+    """``UsageError`` where a composed configuration sets a key without effect."""
     check_callbacks(OmegaConf.to_container(node.callbacks, resolve=False))
     choices = node.runtime.choices
-    keys, groups = _unused(choices)
+    keys, groups = _list_unused(choices)
     for key, (default, instead) in keys.items():
-        value = _stated(node, key)
+        value = _read_stated(node, key)
         if value is not None and value != default:
             raise UsageError(f"hydra.{key}={value} has no effect: {instead}.")
     for group, (default, instead) in groups.items():
@@ -70,9 +70,9 @@ def check_hydra_node(node: DictConfig) -> None:
 
 
 def check_callbacks(callbacks: Any, whole: bool = True) -> None:
-    """``UsageError`` where ``hydra.callbacks`` holds what is no callback: Hydra would warn of each, at each event.
+    """``UsageError`` where ``hydra.callbacks`` holds anything but callbacks: Hydra would warn at each event.
 
-    Not ``whole`` are those of a command line alone, whose classes a file may name.
+    Not ``whole``: settings of a command line, whose callbacks may be defined in a file.
     """
     if not isinstance(callbacks, Mapping):
         raise UsageError(f"hydra.callbacks={callbacks} is no callback by its name: {CALLBACK}")
@@ -87,26 +87,26 @@ def check_callbacks(callbacks: Any, whole: bool = True) -> None:
 
 
 def _may_be_callback(target: str) -> bool:
-    """Whether a name is that of a class with one of the methods of a callback, or cannot be told here."""
+    """Whether a name is that of a class with a callback's method, or cannot be resolved here."""
     try:
         located = _locate(target)
-    except Exception:  # of a module that is found later, in the folder of --config-dir; or else Hydra says why
+    except Exception:  # a module of --config-dir that is found later; otherwise Hydra says why
         return True
     return not isinstance(located, type) or any(
         hasattr(located, event) for event in vars(Callback) if event[:3] == "on_"
     )
 
 
-def _unused(choices: Mapping[Any, Any]) -> tuple[dict[str, tuple[Any, str]], dict[str, tuple[Any, str]]]:
-    """The keys and the groups that nothing reads, with this launcher and this log."""
+def _list_unused(choices: Mapping[Any, Any]) -> tuple[dict[str, tuple[Any, str]], dict[str, tuple[Any, str]]]:
+    """The keys and the groups without effect, with the chosen launcher and log."""
     launched = choices.get("hydra/launcher", "basic") != "basic"
     logs = choices.get("hydra/hydra_logging", "none") != "none"
     keys = {**UNUSED, **({} if launched else LAUNCHED), **({} if logs else VERBOSE)}
     return keys, {} if launched else LOGGING
 
 
-def _stated(node: DictConfig, key: str) -> Any:
-    """The value as it was written; None where there is none."""
+def _read_stated(node: DictConfig, key: str) -> Any:
+    """The value of a key as it was written; None where there is none."""
     parent, _, name = key.rpartition(".")
     holder = OmegaConf.select(node, parent) if parent else node
     if holder is None or OmegaConf.is_missing(holder, name):

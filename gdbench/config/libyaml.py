@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
-from typing import Any
+from typing import Any, TextIO
 
 import yaml  # type: ignore[import-untyped]
-from omegaconf import _utils
+from omegaconf import OmegaConf, _utils
 
-__all__ = ["as_yaml", "load_yaml", "read_by_libyaml"]
+__all__ = ["read_config", "to_yaml"]
 
 
-def as_yaml(config: Mapping[str, Any]) -> str:
+def to_yaml(config: Mapping[str, Any]) -> str:
     """Plain containers as the YAML that ``OmegaConf.to_yaml`` writes: 7 ms a cell less."""
     layout: dict[str, Any] = {"default_flow_style": False, "allow_unicode": True, "sort_keys": False}
     return str(yaml.dump(dict(config), Dumper=_Dumper, **layout))
 
 
-def load_yaml(text: str) -> Any:
-    """What ``as_yaml`` wrote, as plain containers: ``${`` in a text is no interpolation any more."""
-    return yaml.load(text, Loader=_utils.get_yaml_loader())
+def read_config(file: TextIO) -> Any:
+    """The configuration that ``OmegaConf.load`` reads from a file: the 19 of a cell in a tenth of 40 ms."""
+    content = yaml.load(file, Loader=_make_loader())
+    if content is not None and not isinstance(content, (list, dict, str)):
+        raise OSError(f"Invalid loaded object type: {type(content).__name__}")
+    return OmegaConf.create() if content is None else OmegaConf.create(content)
 
 
 class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
@@ -31,23 +33,12 @@ class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[mi
 _Dumper.add_representer(str, _utils.OmegaConfDumper.str_representer)
 
 
-@contextlib.contextmanager
-def read_by_libyaml() -> Iterator[None]:
-    """Let OmegaConf read files by libyaml: the 19 that make a configuration in a tenth of 40 ms."""
-    asked = _utils.get_yaml_loader
-    if yaml.__with_libyaml__:
-        fast = _loader()
-        _utils.get_yaml_loader = lambda: fast
-    try:
-        yield
-    finally:
-        _utils.get_yaml_loader = asked
-
-
 @cache
-def _loader() -> type:
-    """OmegaConf's own loader, with the parser of libyaml below it."""
+def _make_loader() -> type:
+    """OmegaConf's own loader, with the parser of libyaml below it where there is one."""
     slow = _utils.get_yaml_loader()
+    if not yaml.__with_libyaml__:
+        return slow  # type: ignore[no-any-return]
 
     class Loader(yaml.cyaml.CParser, slow):  # type: ignore[misc, valid-type]
         def __init__(self, stream: Any) -> None:

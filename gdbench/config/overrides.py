@@ -1,9 +1,10 @@
-"""Overrides as text: the only place where a value is written, quoted or read in the grammar of Hydra's command line."""
+"""Write and read values in the grammar of Hydra's overrides; no other module quotes them."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+import shlex
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +16,22 @@ __all__ = [
     "quote_text",
     "read_text",
     "search_path_override",
+    "write_command",
 ]
 
 PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_/.:+-]*")
-"""Text that Hydra's parser reads as it stands; what begins with a digit or a sign might be a number."""
+"""Text that needs no quotes; what begins with a digit or a sign might be a number."""
 RESERVED = frozenset(("true", "false", "null", "inf", "nan"))
-"""Words that the parser reads as something other than text, in any case of letters."""
+"""Words that the parser does not read as text, in upper or lower case."""
 
 
 def format_override(key: str, value: Any) -> str:
-    """``key=value``, such that Hydra's parser reads this value back."""
+    """``key=value``, from which Hydra's parser reads the same value back."""
     return f"{key}={format_value(value)}"
 
 
 def format_value(value: Any) -> str:
-    """A value in the grammar of Hydra's overrides: text is quoted where it must be, a sequence is a list."""
+    """A value in the override grammar: text is quoted where needed, a sequence is a list."""
     if hasattr(value, "tolist"):
         value = value.tolist()
     if isinstance(value, Mapping):
@@ -51,17 +53,17 @@ def _format_text(text: str) -> str:
 
 
 def quote_text(text: str, literal: bool = True) -> str:
-    """Text in quotes, such that Hydra's parser reads this text back, whatever stands in it.
+    """Text in quotes, from which Hydra's parser reads the same text back.
 
-    With ``literal`` OmegaConf reads the same text too, and sees no interpolation in ``${``.
+    With ``literal``, OmegaConf does too: ``${`` is no interpolation.
     """
     text = escape_interpolations(text) if literal else text
-    # Backslashes count only before a quote, and the closing one is one: they are doubled there, and no others.
+    # Backslashes are special only before a quote, the closing one included: only there they are doubled.
     return "'" + re.sub(r"(\\*)'", r"\1\1\\'", re.sub(r"(\\+)$", r"\1\1", text)) + "'"
 
 
 def read_text(word: str) -> str:
-    """The text of a value that ``quote_text`` wrote; of any other word the word itself."""
+    """The text that ``quote_text`` quoted; any other word unchanged."""
     if len(word) < 2 or not (word[0] == word[-1] == "'"):
         return word
     text = re.sub(r"(\\+)$", _halve, word[1:-1])
@@ -74,15 +76,28 @@ def _halve(backslashes: re.Match[str]) -> str:
 
 
 def escape_interpolations(text: str) -> str:
-    """Text in which OmegaConf finds no interpolation, and which it resolves to the text that came."""
+    """Text with ``${`` escaped, which OmegaConf resolves to the original."""
     return re.sub(r"(\\*)\$\{", r"\1\1\\${", text)
 
 
 def code_override(folder: str | Path) -> str:
-    """The override by which a cell finds the code in a user's folder, wherever it runs."""
+    """The override that names the folder of the user's code to a cell's process."""
     return f"code={quote_text(str(folder))}"
 
 
 def search_path_override(folder: str | Path) -> str:
-    """The override by which Hydra finds the configurations in a user's folder."""
+    """The override that adds a user's folder to Hydra's search path."""
     return f"hydra.searchpath=[{quote_text(f'file://{folder}', literal=False)}]"
+
+
+def write_command(overrides: Iterable[str], dropped: Collection[str] = (), added: Iterable[str] = ()) -> str:
+    """The shell command that runs one cell: its overrides without ``dropped`` keys, then those ``added``."""
+    options: list[str] = []
+    words: list[str] = []
+    for word in overrides:
+        key, _, value = word.partition("=")
+        if key == "code":
+            options = ["--config-dir", read_text(value)]
+        elif key not in dropped:
+            words.append(word)
+    return shlex.join(["python", "-m", "gdbench", *options, *words, *added])

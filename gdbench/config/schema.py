@@ -1,4 +1,4 @@
-"""The schema of ``conf/config.yaml``: the settings, the groups and the values that are known."""
+"""Schema of ``conf/config.yaml``: settings, groups, and allowed values."""
 
 from __future__ import annotations
 
@@ -8,53 +8,53 @@ from typing import Any
 __all__ = [
     "AROUND",
     "DTYPES",
+    "FACTORY_KEYS",
     "FACTS",
     "GROUPS",
     "IMPLS",
     "METRICS",
-    "NOT_ASKED",
-    "OF_THE_SWEEP",
-    "ONE_VALUE",
+    "SCALAR_SETTINGS",
     "SETTINGS",
+    "SWEEP_SETTINGS",
     "TRACES",
-    "Run",
+    "Settings",
     "Timing",
 ]
 
 
 IMPLS = ("auto", "manual", "torch", "foreach", "fused", "capturable", "differentiable", "compiled")
-"""Who may carry a method out; auto: the first of manual and torch that the method has."""
+"""Implementations of a method; auto: the first of manual and torch that it has."""
 DTYPES = ("auto", "float32", "float64", "float16", "bfloat16")
 TRACES = ("log", "full", "none")
 METRICS = (
     *("steps_to_target", "gradient_evals_to_target", "time_to_target", "steps_to_settle"),
     *("final_gap", "best_gap", "final_loss", "best_loss"),
 )
-"""What a search can rank by; lower is better in all of them (``gdbench.analysis.tuning_metric``)."""
-NOT_ASKED = ("_target_", "manual", "torch", "default_lr")
-"""Keys of an objective or optimizer that say how it is made, not what is asked of it."""
+"""Metrics of a search; lower is better (``gdbench.analysis.tuning_metric``)."""
+FACTORY_KEYS = ("_target_", "manual", "torch", "default_lr")
+"""Keys of an objective or optimizer that name its factory or default; all others are its parameters."""
 FACTS = ("smoothness", "strong_convexity", "minimum")
-"""Parameters of an optimizer that are null where the objective's own is meant."""
+"""Parameters of an optimizer that default to the objective's own constant where they are null."""
 AROUND = {"schedule": "constant", "clip": "none", "noise": "none"}
-"""Groups of what is put around a method, and the option of each that puts nothing there: its ``_target_`` is null."""
+"""Groups that wrap a method, with the option of each that does nothing: its ``_target_`` is null."""
 GROUPS = ("objective", "optimizer", "timing", *AROUND)
-"""Settings that are an option of a group, with its own settings below it."""
+"""Settings that choose an option of a group, with settings of its own below it."""
 
 
 @dataclass
 class Timing:
-    """How much of the clock a cell gets."""
+    """The timing of a cell."""
 
     name: str = "quick"
     seconds: float = 0.5
-    """The time budget of a cell; 0 times nothing."""
+    """The time budget of a cell in seconds; 0: no timing."""
     exclusive: bool = True
-    """Whether timed cells that a launcher carries take turns on each machine."""
+    """Whether timed cells of a launcher run one at a time on each machine."""
 
 
 @dataclass
-class Run:
-    """The schema of ``conf/config.yaml``: what a user may set. The values are checked by ``Question.parse``."""
+class Settings:
+    """The settings of ``conf/config.yaml``; their values are checked by ``CellSpec.parse``."""
 
     objective: Any = None
     optimizer: Any = None
@@ -75,9 +75,9 @@ class Run:
     target: Any = 1e-6
     target_loss: Any = None
     metric: Any = "steps_to_target"
-    """What a search ranks by; no part of the question, as the runs are the same whatever is made of them."""
+    """The metric of a search; no part of a cell's fingerprint, as it does not change the runs."""
     trials: Any = None
-    """How many points a search tries in each row; None: what suits the number of ranges."""
+    """Points that a search tries in each row; None: by the number of ranges."""
     threads: Any = 1
     trace: Any = "log"
     name: Any = None
@@ -85,18 +85,18 @@ class Run:
     resume: Any = None
     retry: Any = None
     tracker: Any = None
-    """What the sweep is copied to when it has ended; no part of the question."""
+    """Trackers to which a finished sweep is exported."""
     code: Any = None
-    """A folder of the user's own code (that of --config-dir), importable wherever the cell runs."""
+    """The folder of the user's code (--config-dir), importable wherever the cell runs."""
     part: Any = None
-    """Where a launched job writes its part of a sweep; set by the sweeper."""
+    """Where a launched job writes its part of a sweep; set by gdbench."""
 
 
-SETTINGS = tuple(each.name for each in fields(Run) if each.name not in ("code", "part"))
-"""What a user may set."""
-OF_THE_SWEEP = ("code", "metric", "name", "outputs", "resume", "retry", "trials")
-"""Settings that a sweep has once, for all of its cells."""
-ONE_VALUE = tuple(
-    each.name for each in fields(Run) if each.name not in (*GROUPS, "lr", "lr_scale", "seed", "tracker", "part")
+SETTINGS = tuple(field.name for field in fields(Settings) if field.name not in ("code", "part"))
+"""Settings of users."""
+SWEEP_SETTINGS = ("code", "metric", "name", "outputs", "resume", "retry", "trials")
+"""Settings that all cells of a sweep share."""
+SCALAR_SETTINGS = tuple(
+    name for name in (*SETTINGS, "code") if name not in (*GROUPS, "lr", "lr_scale", "seed", "tracker")
 )
-"""Settings that are no axis within a cell, and so take no list."""
+"""Settings with one value in a cell, which take no list."""

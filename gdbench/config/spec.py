@@ -1,4 +1,4 @@
-"""The question that a cell answers, validated once."""
+"""The specification of a cell, validated once."""
 
 from __future__ import annotations
 
@@ -15,36 +15,36 @@ from gdbench.config.axis import LIMITS, Axis
 from gdbench.config.schema import (
     AROUND,
     DTYPES,
+    FACTORY_KEYS,
     GROUPS,
     IMPLS,
     METRICS,
-    NOT_ASKED,
-    OF_THE_SWEEP,
-    ONE_VALUE,
+    SCALAR_SETTINGS,
     SETTINGS,
+    SWEEP_SETTINGS,
     TRACES,
-    Run,
+    Settings,
     Timing,
 )
-from gdbench.config.validation import MAX_LANES, MAX_STEPS, check_choice, check_number, check_whole, written
+from gdbench.config.validation import MAX_LANES, MAX_STEPS, check_choice, check_number, check_whole, format_for_message
 from gdbench.errors import UsageError, did_you_mean
 from gdbench.results.constant_column import is_constant, make_constant
 from gdbench.results.run_ids import is_number
 
-__all__ = ["Choice", "Question", "resolve_impl"]
+__all__ = ["CellSpec", "Choice", "resolve_impl"]
 
 
 @dataclass(frozen=True)
 class Choice:
-    """An option chosen in a group, with its parameters."""
+    """The chosen option of a group, with its parameters."""
 
     name: str
     config: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Question:
-    """One cell: an objective, optimizer, impl, dtype and device, and the axes whose product are its lanes."""
+class CellSpec:
+    """One cell: objective, optimizer, impl, dtype and device, and the axes whose product are its runs."""
 
     objective: str
     objective_config: Mapping[str, Any]
@@ -64,21 +64,21 @@ class Question:
     timing: Timing
     code: str | None = None
     around: Mapping[str, Choice] = field(default_factory=dict)
-    """What is put around the method: a schedule, clipping or noise, each if there is any."""
+    """The schedule, clipping and noise that wrap the method, where there are any."""
 
     @classmethod
-    def parse(cls, config: Mapping[str, Any], choices: Mapping[str, str]) -> Question:
-        """Check a composed configuration (plain containers); ``UsageError`` in one line if something is amiss."""
-        _no_others(config, choices)
-        _no_lists(config)
+    def parse(cls, config: Mapping[str, Any], choices: Mapping[str, str]) -> CellSpec:
+        """The cell of a composed configuration (plain containers); ``UsageError`` in one line for a wrong setting."""
+        _check_keys(config, choices)
+        _check_no_lists(config)
         check_choice("metric", config["metric"], METRICS)
         if config["trials"] is not None:
             check_whole("trials", config["trials"], 1, MAX_LANES)
         optimizer = dict(config["optimizer"])
-        numbers = {f"optimizer.{key}": value for key, value in optimizer.items() if _lanable(key, value)}
+        numbers = {f"optimizer.{key}": value for key, value in optimizer.items() if _is_batchable(key, value)}
         given = {**{name: config[name] for name in ("lr", "lr_scale", "seed")}, **numbers}
-        axes = tuple(Axis.parse(name, value, config["points"]) for name, value in given.items())
-        question = cls(
+        axes = tuple(Axis(name, value, config["points"]) for name, value in given.items())
+        spec = cls(
             objective=choices["objective"],
             objective_config=dict(config["objective"]),
             optimizer=choices["optimizer"],
@@ -86,15 +86,15 @@ class Question:
             axes=axes,
             impl=resolve_impl(check_choice("impl", config["impl"], IMPLS), optimizer),
             dtype=check_choice("dtype", config["dtype"], DTYPES),
-            device=_device(config["device"]),
+            device=_check_device(config["device"]),
             steps=check_whole("steps", config["steps"], 1, MAX_STEPS),
             target=check_number("target", config["target"], 0.0, 1.0),
             target_loss=None if config["target_loss"] is None else check_number("target_loss", config["target_loss"]),
             start_noise=check_number("start_noise", config["start_noise"], 0.0),
-            lr_scale_of=_scale_of(config["lr_scale_of"]),
+            lr_scale_of=_check_scale_of(config["lr_scale_of"]),
             threads=check_whole("threads", config["threads"], 1, 1024),
             trace=check_choice("trace", config["trace"], TRACES),
-            timing=_timing(config["timing"]),
+            timing=_parse_timing(config["timing"]),
             code=config.get("code"),
             around={
                 group: Choice(choices.get(group, nothing), dict(config[group]))
@@ -102,27 +102,28 @@ class Question:
                 if config[group].get("_target_") is not None
             },
         )
-        return question._checked()
+        spec._check_combination()
+        return spec
 
-    def _checked(self) -> Question:
+    def _check_combination(self) -> None:
+        """``UsageError`` for settings that exclude each other, and for too many runs."""
         lr = next(axis for axis in self.axes if axis.name == "lr")
         scale = next(axis for axis in self.axes if axis.name == "lr_scale")
         if (scale.given != 1.0 or self.lr_scale_of) and lr.given is not None:
             raise UsageError(
-                f"lr_scale multiplies a method's own lr: set lr=null with it (lr={written(lr.given)} came)."
+                f"lr_scale multiplies a method's own lr: set lr=null with it (lr={format_for_message(lr.given)} came)."
             )
         if self.size > MAX_LANES:
             raise UsageError(f"{self.size} runs in one cell are more than {MAX_LANES}: take fewer points.")
-        return self
 
     @property
     def size(self) -> int:
-        """How many runs this cell holds."""
-        return math.prod(len(axis.values()) for axis in self.axes)
+        """The number of runs."""
+        return math.prod(len(axis.values) for axis in self.axes)
 
     def lanes(self) -> dict[str, npt.NDArray[np.float64]]:
-        """Every numeric axis as a column, one entry a run; the first axis varies slowest."""
-        grids = np.meshgrid(*(axis.values() for axis in self.axes), indexing="ij", copy=False, sparse=True)
+        """The columns of all axes, one entry a run; the first axis varies slowest."""
+        grids = np.meshgrid(*(axis.values for axis in self.axes), indexing="ij", copy=False, sparse=True)
         shape = np.broadcast_shapes(*(grid.shape for grid in grids))
         columns = {}
         for axis, grid in zip(self.axes, grids, strict=True):
@@ -133,21 +134,21 @@ class Question:
         return columns
 
     def seeds(self) -> npt.NDArray[np.int64]:
-        """The column of seeds as whole numbers."""
+        """The column of seeds, as integers."""
         seeds = self.lanes()["seed"]
         return make_constant(int(seeds[0]), len(seeds)) if is_constant(seeds) else seeds.astype(np.int64)
 
-    def swept(self) -> tuple[str, ...]:
-        """The names of the axes that hold more than one value."""
-        return tuple(axis.name for axis in self.axes if len(axis.values()) > 1)
+    def swept_axes(self) -> tuple[str, ...]:
+        """The names of the axes with more than one value."""
+        return tuple(axis.name for axis in self.axes if len(axis.values) > 1)
 
     def constants(self) -> dict[str, Any]:
-        """What all runs of the cell share and what tells their question from others, by column name."""
+        """The settings that all runs share, by column name."""
         return {
             "objective": self.objective,
-            **{f"objective.{key}": value for key, value in self.objective_config.items() if key not in NOT_ASKED},
+            **{f"objective.{key}": value for key, value in self.objective_config.items() if key not in FACTORY_KEYS},
             "optimizer": self.optimizer,
-            **{f"optimizer.{key}": value for key, value in self.optimizer_config.items() if key not in NOT_ASKED},
+            **{f"optimizer.{key}": value for key, value in self.optimizer_config.items() if key not in FACTORY_KEYS},
             "impl": self.impl,
             "steps": self.steps,
             "target": self.target,
@@ -159,20 +160,21 @@ class Question:
                 f"{group}.{key}": value
                 for group, choice in self.around.items()
                 for key, value in choice.config.items()
-                if key not in NOT_ASKED
+                if key not in FACTORY_KEYS
             },
         }
 
 
 def resolve_impl(impl: str, optimizer: Mapping[str, Any]) -> str:
-    """The implementation that runs: of ``auto`` the first of manual and torch that an optimizer's configuration has."""
+    """The implementation that runs; for ``auto`` the first of manual and torch that the optimizer has."""
     if impl != "auto":
         return impl
     return "torch" if optimizer.get("torch") and not optimizer.get("manual") else "manual"
 
 
-def _no_others(config: Mapping[str, Any], choices: Mapping[str, str]) -> None:
-    known = [each.name for each in fields(Run)]
+def _check_keys(config: Mapping[str, Any], choices: Mapping[str, str]) -> None:
+    """``UsageError`` for unknown settings, and for groups without one option."""
+    known = [field.name for field in fields(Settings)]
     for key in config:
         if key not in known:
             raise UsageError(f"{key} is not a setting.{did_you_mean(key, SETTINGS)} Allowed: {', '.join(SETTINGS)}.")
@@ -183,20 +185,20 @@ def _no_others(config: Mapping[str, Any], choices: Mapping[str, str]) -> None:
             raise UsageError(f"{key} is missing: every run needs one. Leave it out to have the default.")
 
 
-def _no_lists(config: Mapping[str, Any]) -> None:
-    """``UsageError`` where a setting of one value was given several."""
-    for name in ONE_VALUE:
+def _check_no_lists(config: Mapping[str, Any]) -> None:
+    """``UsageError`` where a setting with one value was given a list."""
+    for name in SCALAR_SETTINGS:
         value = config.get(name)
         if isinstance(value, (list, tuple)):
-            given = ",".join(map(written, value))
+            given = ",".join(map(format_for_message, value))
             instead = f"a sweep has one {name}; give one value"
-            if name not in OF_THE_SWEEP:
+            if name not in SWEEP_SETTINGS:
                 instead = f"and a run has one {name}: for a run of each write -m {name}={given or 'A,B'}"
-            raise UsageError(f"{name}=[{given}] is a list{':' if name in OF_THE_SWEEP else ','} {instead}.")
+            raise UsageError(f"{name}=[{given}] is a list{':' if name in SWEEP_SETTINGS else ','} {instead}.")
 
 
-def _lanable(key: str, value: Any) -> bool:
-    """Whether an optimizer's parameter is a float, and so may be a lane axis; a list or specification of them too."""
+def _is_batchable(key: str, value: Any) -> bool:
+    """Whether an optimizer's parameter is a float, or an axis of them, and so may vary within a cell."""
     if isinstance(value, (list, tuple)):
         return bool(value) and all(map(is_number, value))
     if isinstance(value, str):
@@ -204,25 +206,25 @@ def _lanable(key: str, value: Any) -> bool:
     return isinstance(value, float) or (key in LIMITS and is_number(value))  # a beta is a float, however written
 
 
-def _device(given: Any) -> str:
+def _check_device(given: Any) -> str:
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?|mps", str(given)):
         raise UsageError(
-            f"device={written(given)} is not known.{did_you_mean(str(given), ('auto', 'cpu', 'cuda', 'mps'))}"
-            " Allowed: auto, cpu, cuda, cuda:N, mps."
+            f"device={format_for_message(given)} is not known."
+            f"{did_you_mean(str(given), ('auto', 'cpu', 'cuda', 'mps'))} Allowed: auto, cpu, cuda, cuda:N, mps."
         )
     return str(given)
 
 
-def _timing(given: Mapping[str, Any]) -> Timing:
+def _parse_timing(given: Mapping[str, Any]) -> Timing:
     exclusive = given.get("exclusive", True)
     if not isinstance(exclusive, bool):
-        raise UsageError(f"timing.exclusive={written(exclusive)} must be true or false.")
+        raise UsageError(f"timing.exclusive={format_for_message(exclusive)} must be true or false.")
     return Timing(str(given["name"]), check_number("timing.seconds", given["seconds"], 0.0, math.inf), exclusive)
 
 
-def _scale_of(given: Any) -> str | None:
+def _check_scale_of(given: Any) -> str | None:
     if given not in (None, "L"):
         raise UsageError(
-            f"lr_scale_of={written(given)} is not known. Allowed: null (the method's default lr), L (1/L)."
+            f"lr_scale_of={format_for_message(given)} is not known. Allowed: null (the method's default lr), L (1/L)."
         )
     return None if given is None else str(given)

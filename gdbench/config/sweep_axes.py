@@ -1,4 +1,4 @@
-"""The values that overrides sweep over: counted before any is made, and listed as they were written."""
+"""Count and list the values of swept overrides."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from decimal import Decimal
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 
 from gdbench.config import spacing
-from gdbench.config.schema import OF_THE_SWEEP
+from gdbench.config.schema import SWEEP_SETTINGS
 from gdbench.errors import UsageError
 
 __all__ = ["check_count", "check_once", "count_values", "list_values"]
@@ -19,14 +19,14 @@ MAX_CELLS = 100_000
 
 
 def check_once(overrides: Mapping[str, Override]) -> None:
-    """``UsageError`` where what a sweep has once is itself swept."""
+    """``UsageError`` where a setting that all cells share is swept."""
     for key, override in overrides.items():
-        if key in OF_THE_SWEEP and override.is_sweep_override():
+        if key in SWEEP_SETTINGS and override.is_sweep_override():
             raise UsageError(f"{override.input_line}: a sweep has one {key}, for all of its cells; give one value.")
 
 
 def check_count(counts: Mapping[str, int]) -> None:
-    """``UsageError`` where axes make more cells than anybody can run, before any is enumerated."""
+    """``UsageError`` where axes make more than ``MAX_CELLS`` cells, before any is enumerated."""
     cells = math.prod(counts.values())
     if cells > MAX_CELLS:
         axes = ", ".join(f"{count} of {key}" for key, count in counts.items() if count > 1)
@@ -37,14 +37,14 @@ def check_count(counts: Mapping[str, int]) -> None:
 
 
 def count_values(override: Override) -> int:
-    """How many values a sweep stands for, told without making them; an interval counts as one."""
+    """The number of values of a sweep, without listing them; an interval counts as one."""
     values = override.value()
     if isinstance(values, IntervalSweep):
         return 1
     if not isinstance(values, RangeSweep):
         return len(list(override.sweep_iterator()))
     try:
-        return spacing.count_values(*_decimals(values))
+        return spacing.count_values(*_to_decimals(values))
     except (ArithmeticError, ValueError):
         raise UsageError(
             f"{override.input_line} counts to no end: write range(START,STOP,STEP) in finite numbers, and a STEP that"
@@ -52,21 +52,21 @@ def count_values(override: Override) -> int:
         ) from None
 
 
-def _decimals(values: RangeSweep) -> list[Decimal]:
+def _to_decimals(values: RangeSweep) -> list[Decimal]:
     """Start, stop and step of a range as they were written."""
     return [Decimal(str(number or 0)) for number in (values.start, values.stop, values.step)]
 
 
 def list_values(override: Override) -> list[str]:
-    """The values of a sweep, each as an override writes it.
+    """The values of a sweep, in the grammar of overrides.
 
-    A range counts in decimals, as an axis does: Hydra counts in binary ones, and lets in an end such as 2.8e-30 for 0.
+    A range is counted in decimals, as an axis is: Hydra counts in floats, and would include 2.8e-30 as the end 0.
     """
     values = override.value()
     if not isinstance(values, RangeSweep):
         return list(override.sweep_string_iterator())
-    count_values(override)  # which refuses what counts to no end
-    counted = spacing.count_up(*_decimals(values)).tolist()
+    count_values(override)  # refuses an endless range
+    counted = spacing.count_up(*_to_decimals(values)).tolist()
     if values.shuffle:
         random.shuffle(counted)
     whole = all(isinstance(number, int) for number in (values.start, values.stop, values.step))

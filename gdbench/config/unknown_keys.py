@@ -1,11 +1,11 @@
-"""Keys that a configuration does not have, told in one line with those that are near, and where a key is known."""
+"""Error lines for unknown keys and options: the nearest known ones, and where a key exists."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
 
-from gdbench.config.mistakes import LINE, option_files
+from gdbench.config.command_errors import LINE, read_option_files
 from gdbench.config.schema import GROUPS, SETTINGS
 from gdbench.errors import did_you_mean, list_few
 
@@ -21,16 +21,16 @@ SYNONYMS = {
     "output": "outputs",
     "tol": "target",
 }
-"""What other tools call our settings."""
+"""Names that other tools use for our settings."""
 SEVERAL = 4
-"""So many options of a group that have a key are named."""
+"""Options with a key that an error line names."""
 MANY = 25
-"""Groups of more options than these are listed by a verb."""
+"""Groups with more options are listed by a verb instead."""
 LISTED = {"objective": "python -m gdbench list objectives", "optimizer": "python -m gdbench list optimizers"}
 
 
 def describe_unknown_key(key: str, chosen: Mapping[str, str] | None = None, known: Collection[str] = ()) -> str:
-    """What is wrong with a key; ``chosen`` are the options of the groups, ``known`` the keys of this one's."""
+    """The error line for a key; ``chosen`` are the options of all groups, ``known`` the keys of the chosen one."""
     if key.startswith("hydra.launcher."):
         return (
             f"{key} is not a setting of the chosen launcher: choose another by hydra/launcher=NAME, such as joblib, and"
@@ -46,11 +46,11 @@ def describe_unknown_key(key: str, chosen: Mapping[str, str] | None = None, know
         )
     if "/" in key and key.partition("/")[0] in SETTINGS:
         dotted = key.replace("/", ".")
-        taken = _of_the_run(dotted)
+        taken = _suggest_run_setting(dotted)
         return f"{key} is not a setting.{taken}" if taken else f"{key} is written with a dot: {dotted}=VALUE."
     if "." in key:
         return _describe_below(key, chosen or {}, known)
-    names = [f"{group}.{key}" for group in GROUPS if _having(group, key)]
+    names = [f"{group}.{key}" for group in GROUPS if _list_options_with(group, key)]
     names = [SYNONYMS[key], *names] if key in SYNONYMS else names
     meant = f" Did you mean {' or '.join(names)}?" if names else did_you_mean(key, SETTINGS)
     if key.replace("-", "_") == "config_dir":
@@ -59,15 +59,17 @@ def describe_unknown_key(key: str, chosen: Mapping[str, str] | None = None, know
 
 
 def _describe_below(key: str, chosen: Mapping[str, str], known: Collection[str]) -> str:
-    """What is wrong with a key below a group, or below what is no group."""
+    """The error line for a key with a dot."""
     group, _, name = key.partition(".")
     if group not in GROUPS:
         inner = f"{group} has no settings of its own" if group in SETTINGS else f"{group} is not a setting"
-        return f"{key} is not a setting: {inner}. {_allowed_groups()}"
-    if taken := _of_the_run(key):
+        return f"{key} is not a setting: {inner}. {_list_groups()}"
+    if taken := _suggest_run_setting(key):
         return f"{key} is not a setting of the chosen {group}.{taken}"
     near = did_you_mean(name, known)
-    options = sorted((option for option in _having(group, name) if option != chosen.get(group)), key=name.__ne__)
+    options = sorted(
+        (option for option in _list_options_with(group, name) if option != chosen.get(group)), key=name.__ne__
+    )
     few = list_few((f"{group}={option}" for option in options), SEVERAL)
     others = f" Those that have it: {few}." if options and not near else ""
     if group not in chosen:
@@ -77,26 +79,26 @@ def _describe_below(key: str, chosen: Mapping[str, str], known: Collection[str])
     return f"{key} is not a setting of the chosen {group}, {chosen[group]}.{near}{others} {own}"
 
 
-def _of_the_run(key: str) -> str:
-    """Where ``optimizer.lr`` was meant to be ``lr``."""
+def _suggest_run_setting(key: str) -> str:
+    """The hint that ``optimizer.lr`` is written ``lr``; empty for keys that are no settings of the run."""
     name = key.rpartition(".")[2]
     plain = name in SETTINGS and name not in GROUPS
     return f" {name} is a setting of the run: write {name}=VALUE." if plain else ""
 
 
-def _having(group: str, key: str) -> list[str]:
-    """The shipped options of a group that have a setting of this name."""
+def _list_options_with(group: str, key: str) -> list[str]:
+    """The shipped options of a group with a setting of this name."""
     pattern = re.compile(rf"^{re.escape(key)}:", re.MULTILINE)
     hidden = key in ("_target_", "manual", "torch", "default_lr")
-    return [] if hidden else [name for name, text in option_files(group).items() if pattern.search(text)]
+    return [] if hidden else [name for name, text in read_option_files(group).items() if pattern.search(text)]
 
 
-def _allowed_groups() -> str:
+def _list_groups() -> str:
     return f"Settings below others are those of {', '.join(GROUPS)}."
 
 
 def describe_choice(text: str, group: str, value: object) -> str:
-    """What to write where a group was given something other than a name."""
+    """The error line for a group that was given anything but a name."""
     if isinstance(value, Mapping):
         given = " ".join(f"{group}.{key}={setting}" for key, setting in value.items())
         return f"{text} gives settings where a name is due: write {group}=NAME {given}. {list_options(group)}"
@@ -107,7 +109,7 @@ def describe_choice(text: str, group: str, value: object) -> str:
 
 
 def describe_object(group: str, value: object) -> str:
-    """What to write where a group was given a Python class, a function or any other object that is no name."""
+    """The error line for a group that was given a Python class, function or other object."""
     kind = "class" if isinstance(value, type) else "function" if callable(value) else "object"
     named = value if hasattr(value, "__qualname__") else type(value)
     name, module = str(getattr(named, "__qualname__", named)), str(getattr(named, "__module__", ""))
@@ -130,14 +132,14 @@ def describe_object(group: str, value: object) -> str:
 
 
 def _find_shipped(name: str) -> str | None:
-    """The shipped optimizer that torch.optim's class of this name carries out; None where none does."""
+    """The shipped optimizer whose torch implementation is this class of torch.optim; None where there is none."""
     pattern = re.compile(rf"^torch: \{{_target_: torch\.optim\.{re.escape(name)}[,}}]", re.MULTILINE)
-    return next((option for option, text in option_files("optimizer").items() if pattern.search(text)), None)
+    return next((option for option, text in read_option_files("optimizer").items() if pattern.search(text)), None)
 
 
 def list_options(group: str, options: Collection[str] | None = None) -> str:
-    """Which options a group has, or the verb that lists them."""
-    names = list(options or option_files(group))
+    """The options of a group, or the verb that lists them."""
+    names = list(options or read_option_files(group))
     if group in LISTED and len(names) > MANY:
         return f"All: {LISTED[group]}"
     return f"Allowed: {', '.join(names)}." if names else LINE

@@ -1,9 +1,9 @@
 """Import the modules of a user's configuration folder: by folder, from their source as it is, with its digest.
 
-Two folders may hold modules of one name, and a file may be edited while the process lives. So each folder has modules
-of its own, which stand in ``sys.modules`` only while gdbench works with that folder; they are compiled from the text of
-their files (a .pyc is told by a whole second and a size), whose digest is noted with them; and ``refresh`` lets go of
-those whose file has changed, and of all that may have imported them.
+Two folders may hold modules of the same name, and a file may be edited while the process lives. So each folder has its
+own modules, which are in ``sys.modules`` only while gdbench works with that folder. They are compiled from the text of
+their files (a .pyc is identified by a whole second and a size), and the digest of that text is stored with them.
+``forget_changed`` drops those whose file has changed, and all that may have imported them.
 """
 
 from __future__ import annotations
@@ -21,52 +21,52 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
-__all__ = ["USER_ERRORS", "digest_of_source", "importing", "is_installed", "loaded_digest", "refresh"]
+__all__ = ["USER_ERRORS", "digest_source", "find_loaded_digest", "forget_changed", "import_from", "is_installed"]
 
 INSTALLED = tuple(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
 LAYERED = {"site-packages", "dist-packages"}
 """Where packages of an environment below this one lie, which sysconfig does not know of."""
 
 USER_ERRORS = (Exception, SystemExit)
-"""What code of a user's may raise, for a run to fail by: ``sys.exit`` would end a sweep without a row or a word."""
+"""Exceptions of user code that fail a run; ``sys.exit`` would otherwise end the sweep without a row."""
 
 _modules: dict[str, dict[str, ModuleType]] = {}
-"""The modules of each folder, by their names."""
+"""The modules of each folder, by name."""
 _digests: dict[str, dict[str, str]] = {}
-"""For each folder the digest of the source that each of its modules was made of, by the name of the module."""
+"""For each folder, the digest of the source that each of its modules was compiled from."""
 _active: list[str] = []
-"""The folders whose modules stand in ``sys.modules``, the innermost last."""
+"""The folders whose modules are in ``sys.modules`` now, the innermost last."""
 _lock = threading.RLock()
 
 
 def is_installed(path: str | Path) -> bool:
-    """Whether a file belongs to Python or to an installed package, which nobody works on."""
+    """Whether a file belongs to Python or to an installed package."""
     return str(path).startswith(INSTALLED) or bool(LAYERED & set(Path(path).parts))
 
 
-def digest_of_source(content: bytes) -> str:
-    """The digest under which the source of a module is known."""
+def digest_source(content: bytes) -> str:
+    """The digest of a module's source."""
     return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
 @contextlib.contextmanager
-def importing(folder: str | None) -> Iterator[None]:
-    """Let names be imported from a folder, whose own modules stand in ``sys.modules`` meanwhile; None: no folder.
+def import_from(folder: str | None) -> Iterator[None]:
+    """Import from a folder, whose modules are in ``sys.modules`` meanwhile; None: no folder.
 
-    The folder stays on ``sys.path``, for what imports later; a module of another place that has the name of one of the
-    folder's is set aside and comes back.
+    The folder stays on ``sys.path`` for later imports; other modules with names of the folder's are removed and
+    restored.
     """
     if folder is None:
         yield
         return
-    with _lock:  # held all the time, as sys.modules is the whole process's
+    with _lock:  # held throughout, as the process shares sys.modules
         if _active and _active[-1] == folder:
             yield
             return
         aside, finder = _set_aside(folder), _Finder(folder)
         others = set(sys.modules)
         sys.modules.update(_modules.get(folder, {}))
-        _to_front(folder)
+        _put_first(folder)
         _active.append(folder)
         sys.meta_path.insert(0, finder)
         try:
@@ -74,7 +74,7 @@ def importing(folder: str | None) -> Iterator[None]:
         finally:
             sys.meta_path.remove(finder)
             _active.pop()
-            # Only among what is new: to ask all of a process's 5,000 modules takes as long as to compose a cell.
+            # Only new modules: asking all of a process's 5,000 modules takes as long as composing a cell.
             new = {name: sys.modules[name] for name in sys.modules.keys() - others}
             _modules[folder] = own = {name: module for name, module in new.items() if _is_within(module, folder)}
             for name in own:
@@ -82,37 +82,37 @@ def importing(folder: str | None) -> Iterator[None]:
             sys.modules.update(aside)
 
 
-def refresh() -> bool:
-    """Forget the modules of every folder in which a source has changed; whether any had."""
+def forget_changed() -> bool:
+    """Drop the modules of every folder in which a source has changed; returns whether any had."""
     with _lock:
         stale = [folder for folder in _digests if folder not in _active and _is_changed(folder)]
         for folder in stale:
             del _digests[folder]
             _modules.pop(folder, None)
-    importlib.invalidate_caches()  # a file that has just been written may not be in the list of its folder yet
+    importlib.invalidate_caches()  # a new file may be missing in the cached listing of its folder
     return bool(stale)
 
 
-def loaded_digest(folder: str | None, name: str) -> str | None:
-    """The digest of the source that a module of a folder was made of; None where it was not imported from there."""
+def find_loaded_digest(folder: str | None, name: str) -> str | None:
+    """The digest of the source that a module of a folder was compiled from; None where it was not imported."""
     return None if folder is None else _digests.get(folder, {}).get(name)
 
 
 def _is_changed(folder: str) -> bool:
-    """Whether a module of a folder could not be imported, or was made of another text than its file has now."""
+    """Whether a module of a folder failed to import, or its file has changed since."""
     modules = _modules.get(folder, {})
-    return any(_disk_digest(modules.get(name)) != digest for name, digest in _digests[folder].items())
+    return any(_digest_file(modules.get(name)) != digest for name, digest in _digests[folder].items())
 
 
-def _disk_digest(module: ModuleType | None) -> str | None:
+def _digest_file(module: ModuleType | None) -> str | None:
     try:
-        return digest_of_source(Path(str(module.__file__)).read_bytes()) if module else None
+        return digest_source(Path(str(module.__file__)).read_bytes()) if module else None
     except OSError:
         return None
 
 
-def _to_front(folder: str) -> None:
-    """Make a folder the first of ``sys.path``."""
+def _put_first(folder: str) -> None:
+    """Move a folder to the front of ``sys.path``."""
     if sys.path[:1] != [folder]:
         with contextlib.suppress(ValueError):
             sys.path.remove(folder)
@@ -120,9 +120,9 @@ def _to_front(folder: str) -> None:
 
 
 def _set_aside(folder: str) -> dict[str, ModuleType]:
-    """Take the modules out of ``sys.modules`` that have the names of the folder's, unless they are installed ones."""
-    tops = {name for name in _provided(folder) if _is_replaceable(sys.modules.get(name))}
-    if not tops:  # as nearly always; to look through what torch has imported takes longer than all else here
+    """Remove and return the modules with names of the folder's from ``sys.modules``, except installed ones."""
+    tops = {name for name in _list_provided(folder) if _is_replaceable(sys.modules.get(name))}
+    if not tops:  # nearly always; searching all that torch has imported takes longer than all else here
         return {}
     aside = {name: module for name, module in sys.modules.items() if name.partition(".")[0] in tops}
     for name in aside:
@@ -130,7 +130,7 @@ def _set_aside(folder: str) -> dict[str, ModuleType]:
     return aside
 
 
-def _provided(folder: str) -> set[str]:
+def _list_provided(folder: str) -> set[str]:
     """The names of the modules and packages in a folder."""
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         return {
@@ -155,25 +155,25 @@ def _is_replaceable(module: ModuleType | None) -> bool:
 
 
 def _is_within(module: Any, folder: str) -> bool:
-    """Whether a module was imported by us from this folder."""
+    """Whether a module was imported by our finder from this folder."""
     loader = getattr(getattr(module, "__spec__", None), "loader", None)
     return isinstance(loader, _Loader) and loader.folder == folder
 
 
 class _Loader(SourceFileLoader):
-    """Compiles a module from the text of its file, and notes the digest of it."""
+    """Compiles a module from the text of its file, and stores the digest of the text."""
 
     folder = ""
 
     def get_code(self, fullname: str) -> CodeType:
         content = self.get_data(self.path)
-        _digests.setdefault(self.folder, {})[fullname] = digest_of_source(content)
+        _digests.setdefault(self.folder, {})[fullname] = digest_source(content)
         code: CodeType = self.source_to_code(content, self.path)
         return code
 
 
 class _Finder:
-    """Finds the modules of one folder, before anything else is asked; the standard library's names are not its own."""
+    """Finds the modules of one folder before all other finders, except names of the standard library."""
 
     def __init__(self, folder: str) -> None:
         self.folder = folder

@@ -1,4 +1,4 @@
-"""Checks of single values, each with its one-line error."""
+"""Check single values, with a one-line error each."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gdbench.config.overrides import format_value
 from gdbench.errors import UsageError, did_you_mean
 from gdbench.results.run_ids import is_number
 
-__all__ = ["MAX_LANES", "MAX_STEPS", "NUMBER", "check_choice", "check_number", "check_whole", "written"]
+__all__ = ["MAX_LANES", "MAX_STEPS", "NUMBER", "check_choice", "check_number", "check_whole", "format_for_message"]
 
 
 MAX_STEPS = 10**9
@@ -20,23 +20,24 @@ NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 
 
 def check_choice(name: str, given: Any, known: tuple[str, ...]) -> str:
-    """A value that is one of those known."""
+    """The value, if it is one of those known; else ``UsageError``."""
     if str(given) not in known:
         raise UsageError(
-            f"{name}={written(given)} is not known.{did_you_mean(str(given), known)} Allowed: {', '.join(known)}."
+            f"{name}={format_for_message(given)} is not known.{did_you_mean(str(given), known)}"
+            f" Allowed: {', '.join(known)}."
         )
     return str(given)
 
 
-def written(value: Any) -> str:
-    """A value as a person writes it in a command; text that could be mistaken for a number is in quotes."""
+def format_for_message(value: Any) -> str:
+    """A value as a user writes it in a command; text that looks like a number is in quotes."""
     if isinstance(value, str):
         return f"'{value}'" if re.fullmatch(NUMBER, value.strip()) else value
     return format_value(value)
 
 
 def check_number(name: str, given: Any, low: float = -math.inf, below: float = math.inf) -> float:
-    """A number from ``low`` up to but without ``below``."""
+    """The value as a number from ``low`` up to but excluding ``below``; else ``UsageError``."""
     bounds = (
         "a number"
         if low == -math.inf
@@ -47,15 +48,15 @@ def check_number(name: str, given: Any, low: float = -math.inf, below: float = m
     except (TypeError, ValueError):
         number = math.nan
     if isinstance(given, bool) or not low <= number < below or math.isinf(number):
-        raise UsageError(f"{name}={written(given)} must be {bounds}.")
+        raise UsageError(f"{name}={format_for_message(given)} must be {bounds}.")
     return number
 
 
 def check_whole(name: str, given: Any, low: int, high: int) -> int:
-    """A whole number from ``low`` to ``high``."""
+    """The value as a whole number from ``low`` to ``high``; else ``UsageError``."""
     text = isinstance(given, str) and re.fullmatch(NUMBER, given.strip())  # "100" in a file, as lr takes it too
     number = float(given) if text else given if is_number(given) else math.nan
     if not low <= number <= high or number != int(number):
-        came = f"{given:g}" if isinstance(given, float) else written(given)
+        came = f"{given:g}" if isinstance(given, float) else format_for_message(given)
         raise UsageError(f"{name}={came} must be a whole number from {low} to {high}.")
     return int(number)

@@ -1,4 +1,4 @@
-"""YAML files as plain containers; whatever is wrong with one is told with its name, in one line."""
+"""Read YAML files as plain containers; an error line names the file."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NO_MAPPING = "cannot be read: it must hold lines of the form KEY: VALUE."
 
 
 def read_yaml(file: Path, resolve: bool = True) -> Any:
-    """What a file holds, interpolations resolved where that is asked; ``UsageError`` if it cannot be read."""
+    """The content of a file, with interpolations resolved if asked; ``UsageError`` if it cannot be read."""
     try:
         text = file.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
@@ -37,7 +37,7 @@ def read_yaml(file: Path, resolve: bool = True) -> Any:
 
 
 def parse_yaml(text: str, file: Path, resolve: bool = True) -> Any:
-    """What the text of a file says, as plain containers."""
+    """The content of a file's text, as plain containers."""
     try:
         return OmegaConf.to_container(OmegaConf.create(text), resolve=resolve)
     except AssertionError:  # OmegaConf's, of a bare number
@@ -50,9 +50,9 @@ def parse_yaml(text: str, file: Path, resolve: bool = True) -> Any:
 
 
 def describe_yaml_error(error: BaseException, file: Path | None = None) -> str | None:
-    """A mistake in YAML in one line, with the file's name and the line; None for any other error.
+    """The error line for invalid YAML, with file and line; None for any other error.
 
-    Without ``file`` the name is the one that the parser was given.
+    Without ``file`` the name is that of the parser's stream.
     """
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
         place = error.problem_mark
@@ -65,12 +65,12 @@ def describe_yaml_error(error: BaseException, file: Path | None = None) -> str |
 
 
 def describe_decoding_error(error: UnicodeDecodeError, folders: Iterable[Path]) -> str | None:
-    """Which YAML file of these folders is not UTF-8, in one line; None where all are.
+    """The error line for the YAML file of these folders that is not UTF-8; None where all are.
 
-    Hydra reads the files, and the error that it hands on knows some bytes of one, and no name.
+    Hydra reads the files, and its error holds bytes of one but no name.
     """
     for file in sorted(file for folder in folders for file in folder.glob("**/*.yaml")):
-        with contextlib.suppress(OSError):  # one that cannot be opened is not the one that was read
+        with contextlib.suppress(OSError):  # a file that cannot be opened was not the one read
             content = file.read_bytes()
             try:
                 content.decode("utf-8")
@@ -81,7 +81,7 @@ def describe_decoding_error(error: UnicodeDecodeError, folders: Iterable[Path]) 
 
 
 def describe_shape_error(folders: Iterable[Path]) -> str | None:
-    """Which YAML file of these folders holds a bare number or text, in one line; None where none does."""
+    """The error line for the YAML file of these folders that holds a bare number; None where none does."""
     for file in sorted(file for folder in folders for file in folder.glob("**/*.yaml")):
         with contextlib.suppress(OSError, ValueError, yaml.YAMLError):
             if isinstance(yaml.safe_load(file.read_text(encoding="utf-8")), (int, float)):
@@ -90,7 +90,7 @@ def describe_shape_error(folders: Iterable[Path]) -> str | None:
 
 
 def describe_cycle(folders: Iterable[Path]) -> str | None:
-    """Which YAML file of these folders holds an anchor that holds itself, in one line; None where none does."""
+    """The error line for the YAML file of these folders with a recursive anchor; None where none has one."""
     for file in sorted(file for folder in folders for file in folder.glob("**/*.yaml")):
         with contextlib.suppress(OSError, ValueError):
             if cycle := _find_cycle(file.read_text(encoding="utf-8")):
@@ -99,7 +99,7 @@ def describe_cycle(folders: Iterable[Path]) -> str | None:
 
 
 def _find_cycle(text: str) -> str | None:
-    """Where a text refers to an anchor from within what that names; None where it does not."""
+    """The error line for a recursive anchor in a text; None where there is none."""
     within: list[str | None] = []
     with contextlib.suppress(yaml.YAMLError):
         for event in yaml.parse(text, Loader=yaml.SafeLoader):

@@ -1,4 +1,4 @@
-"""How the runs of a cell are carried: as lanes of one program, by vmap, or one by one; with the reason in words."""
+"""How the runs of a cell are executed: as lanes of one batch, by vmap, or one by one; and why."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["check_scalar", "choose_execution_mode"]
 
 
 def choose_execution_mode(cell: Cell) -> tuple[bool, str]:
-    """Whether the watched pass runs in lanes, and how it is carried, for the column ``resolved``."""
+    """Whether the convergence pass runs in lanes, and how in words, for the column ``implementation``."""
     if cell.size == 1:
         return False, "solo"
     if not cell.make_method.lanes:
@@ -35,12 +35,12 @@ def choose_execution_mode(cell: Cell) -> tuple[bool, str]:
     if cell.dtype in (torch.float16, torch.bfloat16):
         return False, "run by run: a lane's own lr would be rounded to half precision"
     if refusal := _explain_unbatchable_method(cell):
-        return False, f"run by run: the method does not carry a number a lane ({refusal})"
+        return False, f"run by run: the method does not accept a number per lane ({refusal})"
     try:
         points = _make_distinct_points(cell.start(int(cell.seeds[0])))
         solo = torch.stack([cell.objective.value(point).detach() for point in points])
     except USER_ERRORS as error:
-        if not cell.starts_differ():  # no run gets further than this
+        if not cell.starts_differ():  # every run fails here
             raise
         return False, f"run by run: the objective raises at a start ({_shorten(error)})"
     if cell.objective.is_stochastic and (refusal := _explain_unbatchable_draws(cell, points)):
@@ -55,7 +55,7 @@ def choose_execution_mode(cell: Cell) -> tuple[bool, str]:
     try:
         way = oracle(cell.objective, laned=True)
         laned = (way.full or way).grad(stack_runs(points), 0)[0]
-    except USER_ERRORS as error:  # whatever vmap cannot follow, a solo run still can
+    except USER_ERRORS as error:  # what vmap cannot trace can still run one by one
         return False, f"run by run: vmap refuses ({_shorten(error)})"
     if not _is_close(laned, solo):
         return False, "run by run: vmap gives other losses than one point at a time"
@@ -63,7 +63,7 @@ def choose_execution_mode(cell: Cell) -> tuple[bool, str]:
 
 
 def _explain_unbatchable_draws(cell: Cell, points: list[Params]) -> str | None:
-    """Why lanes cannot see a batch each: vmap, which carries these, refuses or mixes them up; None if they can."""
+    """Why lanes cannot each have their own batch: vmap fails or mixes them up; None if they can."""
     seeds = torch.arange(len(points), device=cell.device)
     solo = [cell.objective.batch_value(point, seed, 0).detach() for point, seed in zip(points, seeds, strict=True)]
     try:
@@ -94,10 +94,10 @@ def check_scalar(value: object, x: Params) -> None:
 
 
 def _explain_unbatchable_method(cell: Cell) -> str | None:
-    """Why a method cannot be carried in lanes: it raises, or goes elsewhere than alone; None if it can.
+    """Why a method cannot run in lanes: it raises, or gives other points than run by run; None if it can.
 
-    Found out by value, with two steps on a bowl that certainly takes lanes: a number a lane that was not shaped to meet
-    x would else meet its coordinates.
+    Tested by value, with two steps on a quadratic that supports lanes: a number per lane that is not shaped to
+    broadcast over x would otherwise be applied to its coordinates.
     """
     few = cell.take(_select_extreme_runs(cell))
     start = cell.start(int(cell.seeds[0]))
@@ -105,7 +105,7 @@ def _explain_unbatchable_method(cell: Cell) -> str | None:
     together, apart = (_QuadraticOracle(laned, cell.objective.prox) for laned in (True, False))
     try:
         x, state = descent(cell.make_method.eager(few.laned_hyper()), together, stack_runs(points), range(2))
-        describe_form(state)  # of which lanes that leave take their part
+        describe_form(state)  # dropping lanes needs it
     except USER_ERRORS as error:
         return _shorten(error)
     for row, point in enumerate(points):
@@ -114,14 +114,14 @@ def _explain_unbatchable_method(cell: Cell) -> str | None:
         except USER_ERRORS as error:
             return f"one of its runs raises, which lanes would hide: {_shorten(error)}"
         if not all(_is_close(a, b, atol=2.0) for a, b in zip(leaves(select_run(x, row)), leaves(alone), strict=True)):
-            return "it goes elsewhere than alone; see gdbench.tree.per_run"
+            return "it gives other points than run by run; see gdbench.tree.per_run"
     return None
 
 
 def _select_extreme_runs(cell: Cell) -> npt.NDArray[np.intp]:
-    """The first, middle and last run, and those with the least and the largest of each number that is not one for all.
+    """The first, middle and last run, and those with the smallest and largest value of each swept hyper-parameter.
 
-    Numbers that a method does not bear are most often found there.
+    Values that a method rejects are most often among these.
     """
     varied = [column for column in cell.hyper.values() if not is_constant(column)]
     ends = [int(end) for column in varied for end in (column.argmin(), column.argmax())]
@@ -155,7 +155,7 @@ def _shorten(error: BaseException) -> str:
 
 
 def _make_distinct_points(start: Params, count: int = 3) -> list[Params]:
-    """Points near the start that differ in value, so that lanes that were mixed up would show."""
+    """Points near the start with different values, so that mixed-up lanes are detected."""
     return [tree_map(lambda leaf, i=i: leaf * (1 + 0.01 * i) + 0.01 * i, start) for i in range(count)]
 
 

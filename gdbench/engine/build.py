@@ -1,4 +1,4 @@
-"""From a question to a cell: the one place where the names in a configuration become objects."""
+"""Build a cell from its spec: the one place where the names in a configuration become objects."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import torch
 
-from gdbench.config.spec import Question
-from gdbench.config.user_modules import USER_ERRORS, importing
+from gdbench.config.spec import CellSpec
+from gdbench.config.user_modules import USER_ERRORS, import_from
 from gdbench.engine.batching import check_scalar
 from gdbench.engine.cell import Cell
 from gdbench.engine.device import resolve_device
@@ -29,8 +29,8 @@ __all__ = ["build_cell", "check_cell"]
 
 
 @preserve_globals()
-def build_cell(question: Question) -> Cell:
-    """The cell of a question. Raises Unavailable where this machine, torch or the method cannot do it."""
+def build_cell(question: CellSpec) -> Cell:
+    """The cell of a spec. Raises Unavailable where this machine, torch or the method cannot run it."""
     device = resolve_device(question.device)
     built = build_objective(question)
     apply_settings(built.settings)
@@ -58,13 +58,13 @@ def build_cell(question: Question) -> Cell:
     )
 
 
-def _find_unrepresentable(question: Question, stated: Objective, dtype: torch.dtype) -> str | None:
-    """Which value of an objective's start or data the dtype would make infinite, in words; None if it holds them."""
+def _find_unrepresentable(question: CellSpec, stated: Objective, dtype: torch.dtype) -> str | None:
+    """A message naming a value of the objective's start or data that overflows in the dtype; None if none does."""
     try:
         start = stated.start_at(int(question.seeds()[0]))
     except UsageError:
         raise
-    except USER_ERRORS:  # a start that raises is a result: the runs will say so
+    except USER_ERRORS:  # a start that raises is a result: a row will say so
         return None
     for name, tree in {"start": start, **{f"data[{name!r}]": leaf for name, leaf in stated.data.items()}}.items():
         if (value := find_overflow(tree, dtype)) is not None:
@@ -74,12 +74,12 @@ def _find_unrepresentable(question: Question, stated: Objective, dtype: torch.dt
 
 
 @preserve_globals()
-def check_cell(question: Question) -> None:
-    """Find what would make a cell fail as a configuration, before anything runs; ``UsageError`` in one line.
+def check_cell(question: CellSpec) -> None:
+    """Check a cell's configuration before anything runs. Raises ``UsageError`` in one line.
 
-    An objective that raises is not found here: that is a result, and becomes a row.
+    An objective that raises is not an error here: it is a result, and becomes a row.
     """
-    with importing(question.code), isolate_settings():
+    with import_from(question.code), isolate_settings():
         with _word_in_one_line(f"objective={question.objective}"):
             stated = load_objective(question)
         with (
@@ -92,8 +92,8 @@ def check_cell(question: Question) -> None:
         _check_value(question)
 
 
-def _check_value(question: Question) -> None:
-    """``UsageError`` unless the objective's value is a scalar that leaves alone what it is computed from."""
+def _check_value(question: CellSpec) -> None:
+    """``UsageError`` unless the objective's value is a scalar and its evaluation changes nothing in place."""
     built = build_objective(question)
     apply_settings(built.settings)
     stated = built.objective
@@ -126,7 +126,7 @@ def _check_value(question: Question) -> None:
 
 @contextlib.contextmanager
 def _word_in_one_line(what: str) -> Iterator[None]:
-    """Turn what a factory raises into one clear line."""
+    """Turn an exception of a factory into a ``UsageError`` of one line."""
     try:
         yield
     except UsageError:

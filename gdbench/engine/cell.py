@@ -1,4 +1,4 @@
-"""A cell ready to run: an objective in its dtype, a maker of methods, and one column a hyper-parameter."""
+"""A cell ready to run: an objective in its dtype, a method factory, and one column per hyper-parameter."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ __all__ = ["Cell", "MethodFactory"]
 Columns = Mapping[str, npt.NDArray[np.float64]]
 
 FUSED_STEPS = 5
-"""Steps in lanes that a compiler is given at once: of more, what is counted would no longer stay in registers."""
+"""Steps in one compiled call of lanes: with more, the counters would no longer stay in registers."""
 MAX_FUSED_SIZE = 16
-"""A step on more numbers than these takes long enough for a call of its own."""
+"""With points of more numbers a step takes long enough for a call of its own."""
 MIN_FUSED_WORK = 10**8
-"""Fewer steps, over all runs of a cell, are done before so many at once have been compiled."""
+"""With fewer steps over all runs of a cell, compiling fused steps takes longer than it saves."""
 
 
 class MethodFactory(Protocol):
@@ -40,7 +40,7 @@ class MethodFactory(Protocol):
 
     @property
     def resolved(self) -> str:
-        """What really runs."""
+        """The implementation that runs, for the column of that name."""
         ...
 
     @property
@@ -63,17 +63,17 @@ class MethodFactory(Protocol):
         ...
 
     def eager(self, hyper: Mapping[str, Hyper]) -> Method:
-        """The same, never compiled."""
+        """The same method, not compiled."""
         ...
 
     def in_lanes(self, hyper: Mapping[str, Hyper], look: ObservePoint) -> CompiledLanes:
-        """The same, compiled, with numbers a lane, and looked at within the graph."""
+        """The same method in compiled lanes, observed within the graph."""
         ...
 
 
 @dataclass(frozen=True)
 class Cell:
-    """All that ``runner`` needs: every array has one entry a run."""
+    """A cell, as ``run_cell`` takes it: every array has one entry per run."""
 
     stated: Objective
     """The objective as it was stated, in float64."""
@@ -107,24 +107,24 @@ class Cell:
 
     @property
     def f_star(self) -> float | None:
-        """The minimum that gaps refer to: none where the method climbs."""
+        """The minimum that gaps refer to; None where the method maximizes."""
         return None if self.maximize else self.objective.minimum
 
     @cached_property
     def rounding(self) -> float | None:
-        """The size of the terms that sum up to the minimum; None where no minimiser is known, or f fails near them."""
+        """Size of the summed terms at the minimum; None where no minimiser is known, or f fails near it."""
         return self._rounding[0]
 
     @property
     def rounding_failure(self) -> str:
-        """Why that size could not be measured at the minimisers that are stated, in one line; empty where it could."""
+        """Why ``rounding`` could not be measured at the stated minimisers, in one line; empty where it could."""
         return self._rounding[1]
 
     @cached_property
     def _rounding(self) -> tuple[float | None, str]:
         try:
             return measure_rounding_size(self.stated), ""
-        except Exception as error:  # knowledge must not break a run: one that closes over float64 has no float32 form
+        except Exception as error:  # must not fail a run: one that closes over float64 has no float32 form
             return None, " ".join(f"{type(error).__name__}: {error}".split())[:120]
 
     def start(self, seed: int) -> Params:
@@ -148,7 +148,7 @@ class Cell:
         seeds, which = _index_seeds(self.seeds)
         index = torch.from_numpy(which).to(self.device)
         distinct = [self.start(int(seed)) for seed in seeds]
-        return tree_map(lambda *each: put_lanes_last(torch.stack(each)[index]), distinct[0], *distinct[1:])
+        return tree_map(lambda *starts: put_lanes_last(torch.stack(starts)[index]), distinct[0], *distinct[1:])
 
     def solo_hyper(self, row: int) -> dict[str, Hyper]:
         """One run's hyper-parameters as plain numbers."""
@@ -164,17 +164,17 @@ class Cell:
 
     @cached_property
     def varied(self) -> frozenset[str]:
-        """The hyper-parameters in which runs differ; parts of a cell are told those of the whole, to be of one kind."""
+        """The hyper-parameters in which runs differ; parts of a cell inherit it, so that they compile alike."""
         return frozenset(name for name, column in self.hyper.items() if not _is_uniform(column))
 
     @cached_property
     def one_seed(self) -> bool:
-        """Whether all runs have the same seed; parts of a cell are told what is so of the whole."""
+        """Whether all runs have the same seed; parts of a cell inherit it."""
         return bool((self.seeds == self.seeds[0]).all())
 
     @cached_property
     def fused(self) -> int:
-        """How many steps in lanes a compiled call takes; parts of a cell take as many as the whole."""
+        """How many steps in lanes a compiled call takes; parts of a cell inherit it."""
         few = numel(self.start(int(self.seeds[0]))) <= MAX_FUSED_SIZE
         return FUSED_STEPS if few and self.size * self.steps >= MIN_FUSED_WORK else 1
 
@@ -184,17 +184,17 @@ class Cell:
         return self.changed(hyper=hyper, seeds=take_rows(self.seeds, rows))
 
     def changed(self, **fields: Any) -> Cell:
-        """The same cell with other fields, none of them one that its objective or oracles depend on."""
+        """The same cell with some fields changed, none of which its objective or oracles depend on."""
         part = replace(self, **fields)
-        # What does not depend on the runs is not made again: a compiled step knows its oracle by identity.
+        # What does not depend on the runs is not rebuilt: compiled steps are cached by their oracle's identity.
         shared = {name: made for name, made in self.__dict__.items() if name not in Cell.__dataclass_fields__}
         part.__dict__.update(shared)
         return part
 
     def oracle(self, laned: bool, row: int = 0) -> EagerOracle | SampledOracle | CompilableOracle:
-        """The way to the objective's values and gradients, for all runs as lanes or for one alone.
+        """The oracle of the objective's values and gradients, for all runs as lanes or for one run.
 
-        But for their seeds it is always the same one, as compiled steps know theirs by it.
+        It is one object but for the seeds, as compiled steps are cached by its identity.
         """
         known = self._laned_oracle if laned else self._solo_oracle
         if not self.objective.is_stochastic:
@@ -211,12 +211,12 @@ class Cell:
         return oracle(self.objective, False, self.make_method.compiled)
 
     def judge(self, laned: bool, row: int = 0) -> Oracle:
-        """The oracle that judges: the same, whose every call draws from (seed, step) where the cell draws."""
+        """The oracle for recorded losses: the same, with generators set from (seed, step) where the cell draws."""
         inner = self.oracle(laned, row)
         return SeededOracle(inner, int(self.seeds[row]), self.draws) if self.draws else inner
 
     def solo_method(self, row: int, eager: bool = False) -> Method:
-        """The method of one run, whose steps draw from (seed, step) where the cell draws."""
+        """The method of one run, with generators set from (seed, step) where the cell draws."""
         make, seed = self.make_method.eager if eager else self.make_method, int(self.seeds[row])
         set_globals(self.draws, seed, FACTORY_STEP)
         method = make(self.solo_hyper(row))
@@ -232,7 +232,7 @@ class Cell:
 
 
 def _index_seeds(seeds: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.intp]]:
-    """The seeds that there are, and which of them each run has."""
+    """The distinct seeds, and the index among them of each run."""
     if is_constant(seeds):
         return seeds[:1], np.zeros(len(seeds), dtype=np.intp)
     return np.unique(seeds, return_inverse=True)

@@ -1,4 +1,4 @@
-"""The columns of a cell, put together from those of the runs that were carried out."""
+"""The tables of a cell (columns, traces, timing blocks) from the results of its runs."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def make_failed_columns(runs: int) -> Columns:
 
 def spread_columns(columns: Columns, rows: Array, runs: int) -> Columns:
     """Columns of the runs ``rows`` as columns of all runs, null elsewhere."""
-    if len(rows) == runs:  # in the order in which they were carried
+    if len(rows) == runs:  # in the order in which they ran
         in_order = bool((np.diff(rows) == 1).all())
         return columns if in_order else {name: take_rows(column, np.argsort(rows)) for name, column in columns.items()}
     spread: Columns = {}
@@ -51,7 +51,7 @@ def spread_columns(columns: Columns, rows: Array, runs: int) -> Columns:
 
 
 def make_trace_columns(cell: Cell, story: PassResult, rows: Array, back: Array) -> Columns:
-    """The story's traces, one run after the other, up to the step at which a run stopped being finite."""
+    """The traces, one run after the other, up to the step at which a run stopped being finite."""
     place = np.full(cell.size, -1)
     place[rows[story.traced]] = np.arange(len(story.traced))
     wanted = np.flatnonzero(place[back] >= 0)
@@ -69,7 +69,7 @@ def make_trace_columns(cell: Cell, story: PassResult, rows: Array, back: Array) 
 
 
 def make_block_columns(timings: Timings, back: Array) -> Columns:
-    """The raw blocks of every run that was timed."""
+    """The raw timing blocks of every timed run."""
     timed = [(int(np.flatnonzero(back == row)[0]), samples) for row, samples in timings.blocks]
     if not timed:
         return {}

@@ -144,7 +144,7 @@ def _run_eager_lanes(
         x, state = descent(method, oracle, x, range(k, min(k + DROP_INTERVAL, cell.steps)), state, look)
         lanes = observer.find_finite_lanes()
         if lanes is not None:
-            x, state = _select_lanes((x, state), len(observer.state.alive), lanes)
+            x, state = _select_lanes((x, state), observer.count, lanes)
             left = cell.take(observer.keep_lanes(lanes).cpu().numpy())
             method, oracle = cell.make_method(left.laned_hyper()), left.oracle(laned=True)
     return method.output_at(x, state), (x, state), observer

@@ -1,4 +1,4 @@
-"""THE loop: it drives every method on every objective, solo or in lanes, watched, timed or compiled."""
+"""The descent loop, for every method and objective, one run or lanes, observed or timed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gdbench.tree import Params, tree_map
 __all__ = ["Look", "descent"]
 
 Look = Callable[[int, Params, StepInfo], None]
-"""Looks on at x_k, or the point judged in its place, and what the step that starts there saw; k is its index."""
+"""``look(k, x, info)``: called with x_k, or the point judged in its place, and what the step from there reports."""
 
 _NEW = object()
 

@@ -1,4 +1,4 @@
-"""The facts of a machine and a checkout that a result depends on."""
+"""Record of the environment: the facts of a machine and a checkout that a result depends on."""
 
 from __future__ import annotations
 

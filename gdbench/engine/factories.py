@@ -1,4 +1,4 @@
-"""The factories that configurations name: found, imported and, for objectives, called once a sweep."""
+"""Import the factories that configurations name, and build each objective once a sweep."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from weakref import WeakKeyDictionary
 import torch
 
 from gdbench.config.allowed_targets import check_module, check_object
-from gdbench.config.spec import Question
-from gdbench.config.user_modules import importing
-from gdbench.config.validation import written
+from gdbench.config.spec import CellSpec
+from gdbench.config.user_modules import import_from
+from gdbench.config.validation import format_for_message
 from gdbench.engine.function_digest import NOT_COMPARABLE, digest_or_reason
 from gdbench.engine.random_state import FACTORY_STEP, seed_globals
 from gdbench.engine.torch_globals import Values, apply_settings, isolate_settings, run_and_diff
@@ -110,18 +110,18 @@ def forget_objectives() -> None:
             del _objectives[key]
 
 
-def load_objective(question: Question) -> Objective:
+def load_objective(question: CellSpec) -> Objective:
     """The objective as stated; built once a sweep for each configuration, and never changed: ``to`` makes copies."""
     return build_objective(question).objective
 
 
-def build_objective(question: Question) -> BuiltObjective:
+def build_objective(question: CellSpec) -> BuiltObjective:
     """The objective as stated, with what its factory set and the digest of its content."""
     config = dict(question.objective_config)
     target = config.pop("_target_", None)
     if isinstance(target, Objective):
         return BuiltObjective(target, {}, str(config.get("code", "")))
-    with importing(question.code):
+    with import_from(question.code):
         factory = locate(target, f"objective={question.objective}")
         check_arguments(factory, config, "objective", question.objective)
         # As JSON, for 1, 1.0 and true are equal in Python, and lists cannot be hashed.
@@ -165,7 +165,7 @@ def _call_factory(factory: Callable[..., Any], arguments: Mapping[str, Any]) -> 
 def check_arguments(factory: Callable[..., Any], given: Mapping[str, Any], group: str, choice: str) -> None:
     """``UsageError`` if a factory does not take parameters of these names, or takes other kinds of values."""
     known = inspect.signature(factory).parameters
-    if any(each.kind is inspect.Parameter.VAR_KEYWORD for each in known.values()):
+    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in known.values()):
         return
     for name, value in given.items():
         if name not in known:
@@ -175,7 +175,7 @@ def check_arguments(factory: Callable[..., Any], given: Mapping[str, Any], group
             )
         default = known[name].default
         if isinstance(default, bool) and not isinstance(value, bool):
-            raise UsageError(f"{group}.{name}={written(value)} must be true or false.")
+            raise UsageError(f"{group}.{name}={format_for_message(value)} must be true or false.")
         if is_number(default) and not is_number(value):
-            quotes = ", without quotes" if isinstance(value, str) and written(value) != value else ""
-            raise UsageError(f"{group}.{name}={written(value)} must be a number{quotes}.")
+            quotes = ", without quotes" if isinstance(value, str) and format_for_message(value) != value else ""
+            raise UsageError(f"{group}.{name}={format_for_message(value)} must be a number{quotes}.")

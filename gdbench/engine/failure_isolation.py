@@ -1,4 +1,4 @@
-"""Runs tried together or alone: what their watched pass saw, or why it failed, each run with a failure of its own."""
+"""Isolate failing runs: lanes that raise are split until the runs that raise are alone."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ __all__ = ["Failure", "Isolation", "Piece", "describe_exception", "observe_runs"
 Array = npt.NDArray[Any]
 OUT_OF_MEMORY_SPLIT = 4
 MAX_ISOLATED = 1000
-"""So many runs of a cell at most are taken out of lanes that raise, to be run alone."""
+"""At most this many runs of a cell are isolated from raising lanes."""
 MAX_TRACEBACK = 20_000
-"""Characters of a traceback that are kept, the last ones: they name the line that raised."""
+"""The last characters of a traceback that are stored: they name the line that raised."""
 OUT_OF_MEMORY = re.compile(r"^MemoryError|OutOfMemoryError|can't allocate memory|not enough memory|out of memory")
 """What Python, CUDA, the CPU's allocator on Linux and on Windows, and MPS say, in turn."""
 
@@ -48,7 +48,7 @@ class Failure:
     traceback: str | None = None
 
     @classmethod
-    def of(cls, error: BaseException) -> Failure:
+    def from_exception(cls, error: BaseException) -> Failure:
         """The failure that an exception is: ``unavailable`` if torch has no such thing, else ``failed``."""
         if isinstance(error, Unavailable):
             return cls("unavailable", _to_one_line(str(error)))
@@ -60,15 +60,15 @@ class Failure:
 
 
 class Isolation:
-    """The runs that were taken out of lanes which raised, and why; of very many the rest fails as a group."""
+    """The runs that were taken out of raising lanes, and why; beyond ``most`` the rest fails as a group."""
 
     def __init__(self, most: int = MAX_ISOLATED) -> None:
-        """No run is alone yet; ``most`` of them may be."""
+        """At most ``most`` runs are isolated."""
         self.most = most
         self.reasons: dict[int, str] = {}
 
     @property
-    def open(self) -> bool:
+    def has_room(self) -> bool:
         """Whether more runs may be taken out."""
         return len(self.reasons) < self.most
 
@@ -78,15 +78,15 @@ class Isolation:
 
 
 Piece = tuple[Array, PassResult | Failure]
-"""Some runs, and what came of them together."""
+"""Some runs, and their common result or failure."""
 
 
 def observe_runs(
     cell: Cell, rows: Array, laned: bool, traced: Array, halt: StepCallback, isolation: Isolation
 ) -> list[Piece]:
-    """Watch some runs of a cell; lanes that raise are split until the runs that raise are alone, and the others go on.
+    """Observe some runs of a cell; lanes that raise are split until the runs that raise are alone.
 
-    ``traced`` are the runs of the cell whose traces are kept, in order. Lanes that do not fit into memory are tried
+    ``traced`` are the runs of the cell whose traces are recorded, in order. Lanes that do not fit into memory are tried
     once more, a quarter of them at a time.
     """
 
@@ -94,7 +94,7 @@ def observe_runs(
         return _try_pass(cell.take(rows), laned, _locate_traced(traced, rows), halt)
 
     def split(rows: Array, failure: Failure) -> list[Piece]:
-        if not isolation.open:
+        if not isolation.has_room:
             return [(rows, failure)]
         if len(rows) == 1:
             isolation.add(int(rows[0]), failure)
@@ -124,25 +124,25 @@ def _locate_traced(traced: Array, rows: Array) -> Array:
 
 
 def _try_pass(cell: Cell, laned: bool, traced: Array, halt: StepCallback) -> PassResult | Failure:
-    """What the watched pass of some runs saw, or what it raised.
+    """The result of the convergence pass of some runs, or its failure.
 
-    A compiled program that cannot be had stops the cell, since no number of it would change that; but where the step
-    raises without a compiler too, that is why.
+    A compiler that is unavailable ends the cell, whatever its numbers; but where the step
+    raises without a compiler too, that is the failure.
     """
     try:
         return run_observed_pass(cell, laned, traced, halt)
     except Unavailable as reason:
         if not cell.make_method.compiled:
-            return Failure.of(reason)
+            return Failure.from_exception(reason)
         if (error := _find_eager_error(cell)) is None:
             raise
-        return Failure.of(error)
+        return Failure.from_exception(error)
     except USER_ERRORS as error:
-        return Failure.of(error)
+        return Failure.from_exception(error)
 
 
 def _find_eager_error(cell: Cell) -> BaseException | None:
-    """What the first run's first step raises without a compiler; None if it goes well."""
+    """What the first run's first step raises without a compiler; None if nothing."""
     try:
         descent(
             cell.make_method.eager(cell.solo_hyper(0)),

@@ -186,7 +186,7 @@ def list_attributes(thing: Any) -> dict[str, Any] | None:
 
 def list_names(code: types.CodeType) -> tuple[frozenset[str], frozenset[str]]:
     """The globals that code loads, that of inner functions too; and all names that it uses, attributes among them."""
-    loaded = {each.argval for each in dis.get_instructions(code) if each.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
+    loaded = {step.argval for step in dis.get_instructions(code) if step.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
     used = set(code.co_names)
     for inner in code.co_consts:
         if isinstance(inner, types.CodeType):

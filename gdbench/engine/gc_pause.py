@@ -1,4 +1,4 @@
-"""Work that makes much and drops nothing, such as importing torch's compiler, without the garbage collector."""
+"""Pause the garbage collector while many long-lived objects are created, e.g. importing torch's compiler."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["pause_gc"]
 
 @contextlib.contextmanager
 def pause_gc() -> Iterator[None]:
-    """Keep the collector from looking again and again through all that is made inside: 0.4 s of importing torch."""
+    """Pause the garbage collector inside, which saves 0.4 s of importing torch's compiler."""
     collected = gc.isenabled()
     gc.disable()
     try:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from gdbench.config.schema import FACTS
-from gdbench.config.spec import Question
+from gdbench.config.spec import CellSpec
 from gdbench.errors import Unavailable
 from gdbench.objectives.base import Objective
 from gdbench.results.constant_column import make_constant
@@ -19,27 +19,27 @@ SEED = "seed"
 """The name under which a method whose gradients have a noise is told its seed, among its numbers."""
 
 
-def list_hyper_names(question: Question) -> list[str]:
+def list_hyper_names(question: CellSpec) -> list[str]:
     """The names of all numbers that the factory of a method is given."""
     return [*list_swept_values(question), *list_facts(question)]
 
 
-def list_facts(question: Question) -> list[str]:
+def list_facts(question: CellSpec) -> list[str]:
     """What a method needs to be told of the objective: null in its configuration, a number for its factory."""
     config = question.optimizer_config
     return [name for name in FACTS if name in config and config[name] is None]
 
 
-def list_swept_values(question: Question) -> dict[str, Any]:
+def list_swept_values(question: CellSpec) -> dict[str, Any]:
     """The laneable hyper-parameters by the name the factory knows."""
     return {
-        axis.name.removeprefix("optimizer."): axis.values()
+        axis.name.removeprefix("optimizer."): axis.values
         for axis in question.axes
         if axis.name == "lr" or (axis.name.startswith("optimizer.") and axis.name != "optimizer.default_lr")
     }
 
 
-def make_hyper_columns(question: Question, objective: Objective) -> dict[str, Any]:
+def make_hyper_columns(question: CellSpec, objective: Objective) -> dict[str, Any]:
     """One column a hyper-parameter, float64: lr as given, or lr_scale times the default or 1/L; and the facts."""
     lanes = question.lanes()
     columns = {name: lanes[name if name == "lr" else f"optimizer.{name}"] for name in list_swept_values(question)}
@@ -56,7 +56,7 @@ def make_hyper_columns(question: Question, objective: Objective) -> dict[str, An
     return columns | {name: make_constant(number, question.size) for name, number in facts.items()}
 
 
-def _read_stated(question: Question, objective: Objective, fact: str) -> float:
+def _read_stated(question: CellSpec, objective: Objective, fact: str) -> float:
     """A number that an objective states of itself; Unavailable if it states none: other cells of a sweep may run."""
     number: float | None = getattr(objective, fact)
     if number is None:

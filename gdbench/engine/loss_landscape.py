@@ -1,4 +1,4 @@
-"""The values of an objective of two coordinates on a grid, for the report's contours."""
+"""Loss landscape: values of an objective of two coordinates on a grid, for the report's contours."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 
-from gdbench.config.trust import read_configuration, shipped_targets
+from gdbench.config.trust import list_shipped_targets, read_configuration
 from gdbench.engine.factories import locate
 from gdbench.errors import UsageError
 from gdbench.objectives.base import Objective
@@ -75,7 +75,7 @@ def _make_table(points: torch.Tensor, values: npt.NDArray[Any]) -> pd.DataFrame:
 
 
 def _list_minimisers(objective: Objective) -> pd.DataFrame:
-    return pd.DataFrame([np.asarray(each) for each in objective.minimisers], columns=["x", "y"])
+    return pd.DataFrame([np.asarray(minimiser) for minimiser in objective.minimisers], columns=["x", "y"])
 
 
 def _load_objective(folders: list[Path], run: pd.Series) -> Objective | None:
@@ -84,14 +84,14 @@ def _load_objective(folders: list[Path], run: pd.Series) -> Objective | None:
         for folder in folders
         if str(folder).endswith(str(run["sweep"]))
     ]
-    file = next((each for each in kept if each.is_file()), None)
+    file = next((file for file in kept if file.is_file()), None)
     if file is None:
         return None
     try:
         config = read_configuration(file)["objective"]
         target = config.pop("_target_", None)
         # A report may be of somebody else's sweep: of what its files name, only what our own conf/ names is called.
-        if target not in shipped_targets("objective") or not all(map(_is_plain, config.values())):
+        if target not in list_shipped_targets("objective") or not all(map(_is_plain, config.values())):
             return None
         objective: Objective = locate(target, "objective")(**config)
     except (UsageError, TypeError, ValueError) as error:  # the file is damaged, or of another version

@@ -1,4 +1,4 @@
-"""What makes the method of a cell: ours, or one of torch's interface."""
+"""Method factories: the manual or compiled method of a configuration, or torch.optim's."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from gdbench.config.schema import NOT_ASKED
-from gdbench.config.spec import Question
-from gdbench.config.user_modules import USER_ERRORS, importing
+from gdbench.config.schema import FACTORY_KEYS
+from gdbench.config.spec import CellSpec
+from gdbench.config.user_modules import USER_ERRORS, import_from
 from gdbench.engine.cell import MethodFactory
 from gdbench.engine.factories import (
     apply_settings_of,
@@ -43,7 +43,7 @@ MAX_SAMPLES = 64
 
 @dataclass(frozen=True)
 class _ConfiguredFactory:
-    """A maker: calls ``eager``, or has the program compile it, and says what really runs."""
+    """A method factory of one configuration, eager or compiled."""
 
     eager: Callable[[Mapping[str, Hyper]], Method]
     resolved: str
@@ -67,19 +67,19 @@ class _ConfiguredFactory:
         return self.program.in_lanes(hyper, look)
 
 
-def make_method_factory(question: Question, objective: Objective | None = None) -> MethodFactory:
-    """The maker of a question's methods; Unavailable where there is no such twin, implementation or compiler.
+def make_method_factory(question: CellSpec, objective: Objective | None = None) -> MethodFactory:
+    """The method factory of a cell; Unavailable where there is no such implementation or compiler.
 
-    Methods are kept in the domain of the objective, where it gives a way to ``project``; proximal ones are Unavailable
-    where it gives no ``prox``.
+    Methods are projected onto the domain of the objective, where it has ``project``; proximal ones are Unavailable
+    where it has no ``prox``.
     """
-    with importing(question.code):
+    with import_from(question.code):
         return _make_factory(question, objective)
 
 
-def _make_factory(question: Question, objective: Objective | None) -> MethodFactory:
+def _make_factory(question: CellSpec, objective: Objective | None) -> MethodFactory:
     config = question.optimizer_config
-    fixed = {key: value for key, value in config.items() if key not in (*NOT_ASKED, *list_facts(question))}
+    fixed = {key: value for key, value in config.items() if key not in (*FACTORY_KEYS, *list_facts(question))}
     block = dict(config.get("manual" if question.impl in ("manual", "compiled") else "torch") or {})
     if not block and not (config.get("manual") or config.get("torch")):
         raise UsageError(
@@ -97,7 +97,7 @@ def _make_factory(question: Question, objective: Objective | None) -> MethodFact
 
 
 def _make_manual_factory(
-    question: Question, factory: Callable[..., Any], fixed: dict[str, Any], objective: Objective | None
+    question: CellSpec, factory: Callable[..., Any], fixed: dict[str, Any], objective: Objective | None
 ) -> MethodFactory:
     check_arguments(
         factory, {**fixed, **dict.fromkeys(list_hyper_names(question), 0.0)}, "optimizer", question.optimizer
@@ -129,7 +129,7 @@ def _make_manual_factory(
     return _ConfiguredFactory(make, f"torch.compile({name})" + _describe_groups(question), True, program)
 
 
-def _try_numbers(make: Callable[[Mapping[str, float]], Method], question: Question) -> Method:
+def _try_numbers(make: Callable[[Mapping[str, float]], Method], question: CellSpec) -> Method:
     """The method of the first numbers of a cell that ``make`` takes: those that it refuses fail their own runs alone.
 
     Raises what it raised for the very first numbers where it takes none.
@@ -165,7 +165,7 @@ def _to_method(made: Any, name: str) -> Method:
 
 
 def _make_torch_factory(
-    question: Question, factory: Any, block: dict[str, Any], fixed: dict[str, Any], objective: Objective | None
+    question: CellSpec, factory: Any, block: dict[str, Any], fixed: dict[str, Any], objective: Objective | None
 ) -> MethodFactory:
     names = torch_arguments(block, {**fixed, **dict.fromkeys(list_hyper_names(question), 0.0)})
     needs = read_needs(block, question.optimizer)
@@ -200,7 +200,7 @@ def _require_lr(factory: Callable[..., Any], names: Mapping[str, Any], choice: s
         )
 
 
-def _call_group_factory(question: Question, group: str, **told: Any) -> Any:
+def _call_group_factory(question: CellSpec, group: str, **told: Any) -> Any:
     """What a group puts around the method; None where that is nothing."""
     choice = question.around.get(group)
     if choice is None:
@@ -212,13 +212,13 @@ def _call_group_factory(question: Question, group: str, **told: Any) -> Any:
     return factory(**arguments, **told)
 
 
-def _describe_groups(question: Question) -> str:
+def _describe_groups(question: CellSpec) -> str:
     """What is put around the method, in words."""
     return "".join(f", {group}={choice.name}" for group, choice in question.around.items())
 
 
 def _with_gradient_transform(
-    question: Question, make: Callable[[Mapping[str, Hyper]], Method]
+    question: CellSpec, make: Callable[[Mapping[str, Hyper]], Method]
 ) -> Callable[[Mapping[str, Hyper]], Method]:
     """``make``, whose methods see gradients with noise, then clipped, where the question asks for it."""
     noise, clip = _call_group_factory(question, "noise"), _call_group_factory(question, "clip")

@@ -1,4 +1,4 @@
-"""Marks on the way of a run: digests of the points that it comes through, so that two passes can be compared."""
+"""Digests of the points of a run at marked steps, by which two passes are compared bit by bit."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["digest_point", "list_marked_steps"]
 
 
 def list_marked_steps(steps: int) -> list[int]:
-    """The steps at which a bare pass is held against the watched one: each twice the one before, and the last."""
+    """The steps at which the timed pass is compared with the observed one: powers of two, and the last."""
     return sorted({*(2**power for power in range(steps.bit_length())), steps})
 
 

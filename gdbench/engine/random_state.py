@@ -1,4 +1,4 @@
-"""The global random generators: saved and restored around a cell, and set from (seed, step) where a cell draws.
+"""Global random generators: saved and restored around a cell, and set from (seed, step) where a cell draws.
 
 User code draws from generators of the process: torch's on the CPU and on each accelerator, Python's and numpy's. Their
 state is whatever ran before, so a run that draws from them would depend on it, and no seed would reach it. Where a cell
@@ -99,13 +99,13 @@ def read_states() -> dict[str, Any]:
 
 
 def find_moved(states: Mapping[str, Any]) -> frozenset[str]:
-    """The names of the generators that are no longer in these states: somebody has drawn from them."""
+    """The names of the generators whose state changed: something has drawn from them."""
     return frozenset(name for name, state in states.items() if SOURCES[name].read() != state)
 
 
 @contextmanager
 def preserve_globals() -> Iterator[None]:
-    """Give the generators back as they were; meanwhile no other thread that asks for the same goes on."""
+    """Restore the generators on exit; other threads wait meanwhile."""
     with _RUNNING:
         states = read_states()
         try:
@@ -117,7 +117,7 @@ def preserve_globals() -> Iterator[None]:
 
 @contextmanager
 def seed_globals(seed: int, step: int) -> Iterator[None]:
-    """Let what is done inside draw from (seed, step) alone, and give the generators back as they were."""
+    """Set the generators from (seed, step) inside, and restore them on exit."""
     with preserve_globals():
         set_globals(find_sources(), seed, step)
         yield
@@ -148,7 +148,7 @@ def mix(number: int) -> int:
 
 
 def seed_method(method: Method, seed: int, names: Collection[str]) -> Method:
-    """The method whose every step k draws from (seed, k), and the making of its state from (seed, BEGINNING)."""
+    """The method whose every step k draws from (seed, k), and whose ``init`` draws from (seed, INIT_STEP)."""
 
     def init(x: Params) -> Any:
         set_globals(names, seed, INIT_STEP)
@@ -163,7 +163,7 @@ def seed_method(method: Method, seed: int, names: Collection[str]) -> Method:
 
 @dataclass(frozen=True)
 class SeededOracle:
-    """An oracle of one run whose every call for x_k draws from (seed, k): what judges, as a step does its own draws."""
+    """An oracle of one run that sets the generators from (seed, k) before every call for x_k."""
 
     inner: Oracle
     seed: int
@@ -181,7 +181,7 @@ class SeededOracle:
 
     @property
     def split(self) -> CompositeParts | None:
-        """The objective's two parts, of which nobody judges."""
+        """The objective's two parts, unchanged."""
         return self.inner.split
 
     def value(self, x: Params, k: Step) -> Tensor:

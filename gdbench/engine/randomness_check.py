@@ -29,7 +29,7 @@ CHECKED_STEPS = 3
 
 
 def run_seeded(cell: Cell, pulse: ProgressCallback, run: Callable[[Cell, bool, ProgressCallback], Result]) -> Result:
-    """The result of ``run(cell, repeats, pulse)``, of a cell of which it is known what it draws from.
+    """The result of ``run(cell, repeats, progress)``, after the cell's random draws were found.
 
     ``repeats`` says whether its first steps repeat. The global generators are afterwards as they were. Where a run
     draws in a later step than the first few, all is done once more, with its generators set from (seed, step).
@@ -47,19 +47,19 @@ def run_seeded(cell: Cell, pulse: ProgressCallback, run: Callable[[Cell, bool, P
 
 
 class ProgressCounter:
-    """A pulse that counts, so that steps which are made once more can be taken back."""
+    """A progress callback that counts, so that repeated steps can be subtracted."""
 
     def __init__(self, pulse: ProgressCallback) -> None:
         self.pulse, self.lane_steps = pulse, 0
 
     def __call__(self, lane_steps: int) -> None:
-        """Hear that so many lanes have made a step."""
+        """Count and pass on so many steps of runs."""
         self.lane_steps += lane_steps
         self.pulse(lane_steps)
 
 
 def find_draws(cell: Cell) -> tuple[Cell, bool]:
-    """The cell, told which global generators it draws from, and whether its first steps repeat bit for bit.
+    """The cell with the global generators that it draws from, and whether its first steps repeat bit for bit.
 
     One run takes them alone, eagerly, and takes them again: with the generators set from (seed, step) where the first
     time has moved them. A run that differs then draws from somewhere else, or depends on what ran before it. What is
@@ -78,7 +78,7 @@ def find_draws(cell: Cell) -> tuple[Cell, bool]:
 
 
 def record_first_steps(cell: Cell) -> list[Tensor]:
-    """The losses of the first steps of one run, and where they end; what precedes an error, which the run will meet.
+    """The losses of the first steps of one run and its last point, up to an exception.
 
     Where the run is to be timed it is copied, too: an optimizer that cannot be is Unavailable.
     """
@@ -116,7 +116,7 @@ def refuse_compiled_draws(cell: Cell) -> None:
 
 
 class LateDraws(Exception):
-    """A run drew at random that was believed not to; ``names`` are the generators that it moved."""
+    """A later step drew at random; ``names`` are the generators."""
 
     def __init__(self, names: frozenset[str]) -> None:
         super().__init__(", ".join(sorted(names)))

@@ -1,4 +1,4 @@
-"""Frozen loops that everything is timed against; changing a line here makes old and new ratios incomparable."""
+"""Frozen reference loops for step-time ratios; changing a line here makes old and new ratios incomparable."""
 
 from __future__ import annotations
 

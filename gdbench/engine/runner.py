@@ -1,4 +1,4 @@
-"""One cell to columns: an untimed pass that watches, a timed pass that records nothing."""
+"""Run a cell and return its columns: an untimed pass that is observed, a timed pass that records nothing."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ __all__ = ["CellResult", "ProgressCallback", "ignore_progress", "run_cell"]
 
 
 ProgressCallback = Callable[[int], None]
-"""Hears how many lanes have made a step, each time some have."""
+"""Called with the number of steps made, summed over runs."""
 Array = npt.NDArray[Any]
 Columns = dict[str, Array]
 
 CACHE_NUMBERS = 2**18
-"""x and its like hold at most so many numbers in a chunk of lanes; a quarter where a graph holds the watch too."""
+"""x and its like hold at most so many numbers in a chunk of lanes; a quarter where a graph holds the observer too."""
 MIN_CHUNK_LANES = 16
 
 
@@ -58,11 +58,11 @@ class CellResult:
 
 
 def ignore_progress(lane_steps: int) -> None:
-    """Hear nothing."""
+    """No-op progress callback."""
 
 
 def run_cell(cell: Cell, clock: Clock | None = None, pulse: ProgressCallback = ignore_progress) -> CellResult:
-    """Watch every run, then time what the budget allows; where the seed changes nothing, its copies run once.
+    """The result of a cell: all runs observed, then some timed; copies by an ineffective seed run once.
 
     A run that raises, or that torch refuses, is a row that says so; its siblings have the rows that they have without
     it. Raises ``Unavailable`` where there is no such compiled program, whatever its numbers.
@@ -71,7 +71,7 @@ def run_cell(cell: Cell, clock: Clock | None = None, pulse: ProgressCallback = i
 
 
 def _run_checked(cell: Cell, repeats: bool, clock: Clock | None, pulse: ProgressCallback) -> CellResult:
-    """The answer of a cell of which it is known what it draws from, and whether its first steps repeat."""
+    """The result of a cell whose random draws are known; ``repeats``: whether its first steps repeat."""
     distinct, back = _select_distinct(cell)
     apart = _is_beyond_dtype(distinct)
     some_apart = bool(apart.any() and not apart.all())
@@ -110,7 +110,7 @@ def _run_checked(cell: Cell, repeats: bool, clock: Clock | None, pulse: Progress
 
 
 def _make_execution_columns(cell: Cell, laned: bool, how: str, alone: Mapping[int, str]) -> Columns:
-    """The columns that say how runs were carried: all of them in one way, but for those that went alone."""
+    """The columns ``lanes`` and ``implementation``; ``alone`` holds why some runs were executed one by one."""
     remark = (
         f"; gap_floor from the start: f fails near its minimisers ({failure})"
         if (failure := _explain_unknown_rounding(cell))
@@ -129,14 +129,14 @@ def _make_execution_columns(cell: Cell, laned: bool, how: str, alone: Mapping[in
 
 
 def _explain_unknown_rounding(cell: Cell) -> str:
-    """Why the rounding at the stated minimisers is not known; empty where it is, or where nobody needs it."""
+    """Why the rounding at the stated minimisers is unknown; empty where it is known or not needed."""
     with contextlib.suppress(Exception):  # an objective that cannot be had in this dtype: its runs say so
         return cell.rounding_failure if cell.f_star is not None else ""
     return ""
 
 
 def _set_failures(columns: Columns, failures: Mapping[int, Failure]) -> None:
-    """Set the status, error and traceback of the runs that failed or were unavailable; no event is told of them."""
+    """Set status, error and traceback of the runs that failed or were unavailable; their ``status_step`` is null."""
     if not failures:
         return
     columns.update({name: columns[name].copy() for name in ("status", "error")})
@@ -150,14 +150,14 @@ def _set_failures(columns: Columns, failures: Mapping[int, Failure]) -> None:
 
 
 def _choose_clock(device: torch.device) -> Clock:
-    """Wall time, waiting for the device where there is one to wait for."""
+    """The wall clock, synchronising with the device where it is not the CPU."""
     if device.type == "cuda":
         return Clock(WALL.now, lambda: torch.cuda.synchronize(device))
     return Clock(WALL.now, torch.mps.synchronize) if device.type == "mps" else WALL
 
 
 def _select_distinct(cell: Cell) -> tuple[Cell, Array]:
-    """The cell without runs that differ in an ineffective seed only, and for each run its row there."""
+    """The cell without copies that differ in an ineffective seed only, and for each run its row there."""
     every = np.arange(cell.size)
     if cell.seed_matters() or (cell.seeds == cell.seeds[0]).all():
         return cell, every
@@ -168,23 +168,23 @@ def _select_distinct(cell: Cell) -> tuple[Cell, Array]:
 
 @dataclass(frozen=True)
 class _ObservedCell:
-    """What came of the watched pass of a cell, by the numbers of its runs."""
+    """The results of the convergence pass of a cell, by run."""
 
     story: PassResult | None
     """Of the runs ``rows``, in this order; None where every run failed."""
     rows: Array
     failures: dict[int, Failure]
     alone: dict[int, str]
-    """Why runs went alone where the others went in lanes."""
+    """Why runs were executed one by one where the others ran in lanes."""
     marks: dict[int, dict[int, bytes]]
-    """Of runs that were watched alone: the digests of their points at marked steps."""
+    """Of runs executed one by one: the digests of their points at marked steps."""
 
 
 def _observe(cell: Cell, laned: bool, apart: Array, pulse: ProgressCallback) -> _ObservedCell:
-    """Watch all runs of a cell: in chunks of lanes, or one by one, as those ``apart`` are in any case."""
+    """Observe all runs of a cell: in chunks of lanes, or one by one, as those ``apart`` always are."""
     traced = select_traced_runs(cell)
     chunks = _split_into_chunks(cell, np.flatnonzero(~apart), laned)
-    with contextlib.suppress(Exception):  # what raises here will raise, and be told, in every run
+    with contextlib.suppress(Exception):  # what raises here raises in every run, whose row says so
         # Made once, before the chunks share them.
         _ = cell.objective, cell.one_seed, cell.oracle(laned), cell.rounding, cell.varied, cell.fused
     isolation = Isolation()
@@ -219,9 +219,9 @@ def _observe(cell: Cell, laned: bool, apart: Array, pulse: ProgressCallback) -> 
 
 
 def _is_beyond_dtype(cell: Cell) -> Array:
-    """Which runs have a number that the dtype cannot hold: alone torch may refuse it, in lanes it would be infinite.
+    """Which runs have a hyper-parameter that overflows in the dtype: torch may refuse it, lanes would have infinity.
 
-    Compiled steps hold their numbers as tensors, alone too, and so need no such distinction.
+    Compiled steps hold hyper-parameters as float64 tensors in any case.
     """
     beyond = np.zeros(cell.size, dtype=bool)
     if not cell.make_method.compiled:
@@ -232,7 +232,7 @@ def _is_beyond_dtype(cell: Cell) -> Array:
 
 
 def _split_into_chunks(cell: Cell, every: Array, laned: bool) -> list[Array]:
-    """Rows that are carried together: as many as keep a tensor within a core's cache; without lanes, one by one."""
+    """Rows that run together: as many as keep a tensor within a core's cache; without lanes, one by one."""
     if not laned:
         return list(every[:, None])
     if cell.make_method.compiled and cell.device.type != "cpu":  # only a CPU has a cache to keep chunks in
@@ -245,7 +245,7 @@ def _split_into_chunks(cell: Cell, every: Array, laned: bool) -> list[Array]:
 def _run_chunks(
     work: Callable[[Array, StepCallback], list[Piece]], chunks: list[Array], cell: Cell, pulse: ProgressCallback
 ) -> list[list[Piece]]:
-    """Work on chunks of lanes on all cores, as nothing is timed meanwhile; runs alone and devices take their turn."""
+    """Run chunks of lanes on all cores, as nothing is timed meanwhile; single runs and devices one after the other."""
     halted = threading.Event()
 
     def halt(lanes: int, steps: int) -> None:
@@ -253,13 +253,13 @@ def _run_chunks(
         if halted.is_set():
             raise KeyboardInterrupt
 
-    # What is no plain tensor code need not bear threads: torch's functional_call swaps the weights of a shared module.
+    # Only plain tensor code is thread-safe: torch's functional_call swaps the weights of a shared module.
     if len(chunks) < 2 or len(chunks[0]) == 1 or cell.device.type != "cpu" or not cell.objective.laned:
         return [work(rows, partial(halt, len(rows))) for rows in chunks]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         try:
             return list(pool.map(lambda rows: work(rows, partial(halt, len(rows))), chunks))
         except BaseException:
-            halted.set()  # or the threads would go on to the end of their chunks
+            halted.set()  # else the threads would finish their chunks
             pool.shutdown(cancel_futures=True)
             raise

@@ -1,4 +1,4 @@
-"""The relative gap, the ladder of targets, and how small a gap a dtype can tell at all."""
+"""The relative gap, the ladder of targets, and the smallest gap that a dtype resolves."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ times eps max(|f*|, size), by objective; farther out it grows, but stays below t
 
 @dataclass(frozen=True)
 class Ladder:
-    """Targets as losses, one row a target and one column a run, float64; -inf where a target cannot be told."""
+    """Targets as losses ``[targets, runs]``, float64; -inf where a target is below resolution."""
 
     f_star: float | None
     thresholds: npt.NDArray[np.float64]

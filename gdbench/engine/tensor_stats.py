@@ -18,7 +18,7 @@ Array = npt.NDArray[Any]
 
 
 def widen_loss(loss: Tensor) -> Tensor:
-    """Losses are judged in float32 at least."""
+    """The loss in float32 at least, in which losses are compared."""
     return loss.float() if loss.dtype in (torch.float16, torch.bfloat16) else loss
 
 
@@ -29,7 +29,7 @@ def to_numpy(tensor: Tensor) -> Array:
 
 
 def put_runs_last(array: Array, laned: bool) -> Array:
-    """A solo run gets the axis of runs that lanes have."""
+    """The array with an axis of runs, which that of a single run lacks."""
     return array if laned else array[..., None]
 
 
@@ -49,8 +49,8 @@ def compute_distances(cell: Cell, x: Params, laned: bool) -> Tensor:
     point = flatten(x, laned)
     if not cell.objective.minimisers or cell.maximize:
         return torch.full(point.shape[:-1], torch.nan)
-    each = [_to_widest(point) - _to_widest(flatten(minimiser, False)) for minimiser in cell.objective.minimisers]
-    return torch.stack([torch.linalg.vector_norm(gap, dim=-1) for gap in each]).amin(0)
+    offsets = [_to_widest(point) - _to_widest(flatten(minimiser, False)) for minimiser in cell.objective.minimisers]
+    return torch.stack([torch.linalg.vector_norm(offset, dim=-1) for offset in offsets]).amin(0)
 
 
 def count_denormals(tree: Any, runs: int | None, device: torch.device) -> Tensor:
@@ -70,7 +70,7 @@ def _list_state_tensors(tree: Any) -> list[Tensor]:
     if isinstance(tree, torch.optim.Optimizer):
         return _list_state_tensors(dict(tree.state))
     if isinstance(tree, dict):
-        return [leaf for each in tree.values() for leaf in _list_state_tensors(each)]
+        return [leaf for part in tree.values() for leaf in _list_state_tensors(part)]
     if isinstance(tree, (tuple, list)):
-        return [leaf for each in tree for leaf in _list_state_tensors(each)]
+        return [leaf for part in tree for leaf in _list_state_tensors(part)]
     return []

@@ -1,7 +1,7 @@
-"""Short blocks of work, timed in turn with blocks of a frozen reference; knows nothing of optimizers.
+"""Timer of steps: short blocks of work, alternating with blocks of a frozen reference loop.
 
 Clock and synchronisation come from outside, so that the order of calls can be tested with a fake clock. Method: medians
-of blocks well below a scheduler's time slice, because on shared machines a mean is an account of the neighbours.
+of blocks well below a scheduler's time slice, because on shared machines a mean mostly measures the other processes.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ Prepare = Callable[[int], Call]
 
 @dataclass(frozen=True)
 class Clock:
-    """Where time comes from: ``now`` in seconds, and ``sync``, which waits for the device to finish."""
+    """A clock: ``now`` in seconds, and ``sync``, which waits for the device to finish."""
 
     now: Callable[[], float]
     sync: Callable[[], object]
@@ -57,7 +57,7 @@ WALL = Clock(time.perf_counter, lambda: None)
 
 @dataclass(frozen=True)
 class MeasurementPlan:
-    """How long to measure, and in what portions."""
+    """The time and the block sizes of a measurement."""
 
     seconds: float
     """What all blocks, the reference's among them, may take together."""
@@ -71,7 +71,7 @@ class MeasurementPlan:
 
 @dataclass(frozen=True)
 class Samples:
-    """Seconds a step, block by block: the work's and, taken next to each, the reference's."""
+    """Seconds per step of every block: of the work and of the reference next to it."""
 
     work: npt.NDArray[np.float64]
     reference: npt.NDArray[np.float64]
@@ -132,9 +132,9 @@ def _calibrate_steps(prepare: Prepare, clock: Clock, block_s: float, most_steps:
 
 @contextmanager
 def pause_gc_and_freeze() -> Iterator[None]:
-    """No garbage collection inside: what is there is frozen, garbage or not, and what is made meanwhile waits.
+    """No garbage collection inside: existing objects are frozen, and new garbage is collected later.
 
-    Where a program has frozen objects of its own, they stay so: there is one frozen set, and thawing ours thaws theirs.
+    Objects that the program froze itself stay frozen: there is one frozen set, and unfreezing would release them too.
     """
     was_enabled, was_frozen = gc.isenabled(), gc.get_freeze_count() > 0
     gc.disable()

@@ -28,7 +28,7 @@ OVERHEAD_S = 20e-6
 
 @dataclass
 class Timings:
-    """What the clock said, one entry a run (NaN where a run was not timed), and the raw blocks."""
+    """Measured times, one entry per run (NaN where a run was not timed), and the raw blocks."""
 
     first_step_s: Array
     step_s: Array
@@ -41,7 +41,7 @@ class Timings:
     reference_s: Array
     replay_s: Array
     verified_steps: Array
-    """How many steps of the bare pass were held against the watched one; 0 of a run that was not timed."""
+    """How many steps of the timed pass were compared with the convergence pass; 0 of a run that was not timed."""
     warmup_s: float = np.nan
     memory_reference_s: float = np.nan
     device_reference_s: float = np.nan
@@ -49,7 +49,7 @@ class Timings:
     constant_cost: bool = True
     blocks: list[tuple[int, Samples]] = field(default_factory=list)
     errors: dict[int, str] = field(default_factory=dict)
-    """Runs whose timed pass did not do the watched pass's work, and how it differed."""
+    """Runs whose timed pass differed from the convergence pass, and how."""
 
     @classmethod
     def none(cls, runs: int) -> Timings:
@@ -58,14 +58,14 @@ class Timings:
         return cls(**nothing, verified_steps=np.zeros(runs, np.int64))
 
     def forget(self, rows: list[int]) -> None:
-        """Drop the times of runs whose timed pass was another one than the watched."""
+        """Drop the times of runs whose timed pass differed from the convergence pass."""
         for name in (*CLOCKS, *RATIOS):
             getattr(self, name)[rows] = np.nan
         self.blocks = [(row, samples) for row, samples in self.blocks if row not in rows]
 
     @property
     def timed(self) -> Array:
-        """Which runs were timed themselves."""
+        """Which runs were timed."""
         return ~np.isnan(self.step_s)
 
 
@@ -77,7 +77,7 @@ def make_timing_columns(timings: Timings | None, steps_to_target: Array) -> Mapp
     runs = len(timed)
     median = float(np.median(timings.step_s[timed])) if timed.any() else np.nan
     step_s = np.where(timed, timings.step_s, median)
-    step_s[list(timings.errors)] = np.nan  # a pass that did other work has no time to tell
+    step_s[list(timings.errors)] = np.nan  # a pass that did other work has no valid time
     reached = ~np.ma.getmaskarray(steps_to_target)
     modelled = np.ma.filled(steps_to_target, 0) * step_s
     to_target = np.where(reached, modelled if timings.constant_cost else timings.replay_s, np.nan)

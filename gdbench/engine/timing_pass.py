@@ -1,4 +1,4 @@
-"""The pass that is timed and records nothing: which runs of a cell, how long each, and proof that it did the work."""
+"""The timing pass, which records nothing: choose runs, verify that the pass does their work, time it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ VERIFICATION_SHARE = 0.25
 
 @dataclass(frozen=True)
 class _FixedGradientOracle:
-    """An oracle that knows one gradient already: what a step costs beside it is the update."""
+    """An oracle with a fixed gradient: a step on it costs the update alone."""
 
     loss: torch.Tensor
     gradient: Params
@@ -80,7 +80,7 @@ def time_runs(cell: Cell, watched: ObservedRuns, clock: Clock) -> Timings | None
         timings.warmup_s = _time_warmup(cell, int(order[0]), clock)
     except Unavailable:
         raise
-    except Exception as error:  # it bears its own objective, but not the one that a process is warmed up on
+    except Exception as error:  # it works on its own objective, but not on that of the warm-up
         timings.errors = {int(row): f"warming up raised {describe_exception(error)}" for row in order}
         return timings
     with pause_gc_and_freeze():
@@ -95,7 +95,7 @@ def time_runs(cell: Cell, watched: ObservedRuns, clock: Clock) -> Timings | None
             hits = int(steps_to_target[row]) if steps_to_target[row] is not np.ma.masked else None
             try:
                 _RunTimer(cell, int(row), clock).run(timings, share, hits, watched)
-            except USER_ERRORS as error:  # it went well when it was watched
+            except USER_ERRORS as error:  # it did not raise in the convergence pass
                 timings.errors[int(row)] = f"the timed pass raised {describe_exception(error)}"
     timings.forget(list(timings.errors))
     return timings
@@ -112,7 +112,7 @@ def _time_warmup(cell: Cell, row: int, clock: Clock) -> float:
     """Seconds of a method's first use here (imports, lazy dispatch), on another objective; NaN if compiled."""
     if (
         cell.make_method.compiled
-    ):  # a compiled step belongs to its objective: compile it for a run alone, if it is not yet
+    ):  # a compiled step belongs to its objective: compile it for a single run, if it is not yet
         time_call(lambda: descent(cell.solo_method(row), cell.oracle(False), cell.start(0), range(1)), clock)
         return np.nan
     method = cell.solo_method(row)
@@ -127,7 +127,7 @@ def _time_fastest(prepare: Prepare, clock: Clock, steps: int = 1) -> float:
 
 
 class _RunTimer:
-    """One run of a cell, solo, on the clock."""
+    """Times one run of a cell."""
 
     def __init__(self, cell: Cell, row: int, clock: Clock) -> None:
         self.cell, self.row, self.clock = cell, row, clock
@@ -192,7 +192,7 @@ class _RunTimer:
         return taken
 
     def _update(self, seconds: float) -> float:
-        """The step time with a gradient that is given: what the update itself costs."""
+        """The step time with a fixed gradient: the cost of the update."""
         loss, gradient = self.oracle.grad(self.start, 0)
         prepare, most = self._blocks(_FixedGradientOracle(loss.detach(), gradient, self.cell.objective.prox))
         plan = MeasurementPlan(seconds=seconds, most_steps=most)

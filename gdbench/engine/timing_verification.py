@@ -1,11 +1,11 @@
-"""Proof of work: that the pass which is timed is the run that was watched, and that the row tells of.
+"""Proof of work: verify that the timed pass makes the very run that was observed and is reported in the row.
 
-A run that was watched alone is held against its own points: the bare pass, which watches nothing, comes through the
-very bits of x at every mark. Lanes round otherwise than a run alone does, so a run that was watched in lanes is watched
-once more, alone: the bare pass comes through the points of that, and its status, first hits and losses are the row's.
-There a first hit may differ by one step and a loss by ``LOSS_ROUNDING``; where they differ by more, the same run with
-every x moved by a rounding is watched too. If that parts as far from the run alone, rounding decides this run (a
-chaotic one, or one within rounding of a target), and lanes that part from it are no fault.
+A run that was observed alone is compared with its own points: the timed pass must have the very bits of x at every
+mark. Lanes round otherwise than a single run, so a run that was observed in lanes is observed once more, alone: the
+timed pass must have the points of that, and its status, first hits and losses must be the row's. There a first hit may
+differ by one step and a loss by ``LOSS_ROUNDING``; where they differ by more, the same run with every x perturbed by a
+rounding is observed too. If that differs as much from the run alone, the run is decided by rounding (it is chaotic, or
+within rounding of a target), and the difference of the lanes is no error.
 """
 
 from __future__ import annotations
@@ -35,33 +35,33 @@ __all__ = ["MAX_SNAPSHOT_STEP", "CountingOracle", "ObservedRuns", "Verification"
 Columns = Mapping[str, Any]
 
 MAX_SNAPSHOT_STEP = 200
-"""Blocks start within this many first steps of a run: a pass to reach later ones would cost more than it tells."""
+"""Blocks start within this many first steps of a run: reaching later ones would take too long."""
 COUNTED_STEPS = 100
-"""Over so many steps gradients are counted with and without a watch."""
+"""Over so many steps gradients are counted with and without an observer."""
 LOSS_ROUNDING = 0.5
 """The power of the dtype's rounding to which the losses of a run in lanes and alone agree, relative to the start's."""
 NUDGES = 3
-"""How many runs are made whose x is moved by a rounding in every step."""
+"""The number of runs with an x perturbed by one rounding in every step."""
 COMPARED_HITS = ("steps_to_target", *LADDER)
 
 
 @dataclass(frozen=True)
 class ObservedRuns:
-    """What the watched pass tells of the runs of a cell: their columns, and the digests of x at marked steps."""
+    """Results of the convergence pass: the columns of the runs, and digests of x at marked steps."""
 
     columns: Columns
     marks: Mapping[int, Mapping[int, bytes]]
-    """By row, of runs that were watched alone: by step, the digest of the point that was judged."""
+    """By row, of runs observed one by one: by step, the digest of the judged point."""
 
 
 @dataclass(frozen=True)
 class Verification:
-    """What a proof has found: how the timed pass differs, if it does, and how many of its steps were compared."""
+    """Result of a verification: how the timed pass differs, if it does, and how many steps were compared."""
 
     difference: str | None
     steps: int
     marks: Mapping[int, bytes] = field(default_factory=dict)
-    """What the bare pass came through."""
+    """Digests of the points of the timed pass, by step."""
 
 
 @dataclass
@@ -95,7 +95,7 @@ class CountingOracle:
 
 
 def verify_timed_pass(cell: Cell, row: int, watched: ObservedRuns, clock: Clock, seconds: float) -> Verification:
-    """Hold the bare pass of a run against the watched one, over all its steps or as many as ``seconds`` last for.
+    """Compare the timed pass of a run with the observed one, over all its steps or as many as fit into ``seconds``.
 
     ``MAX_SNAPSHOT_STEP`` steps at least are compared, and all of a shorter run.
     """
@@ -116,7 +116,7 @@ def verify_timed_pass(cell: Cell, row: int, watched: ObservedRuns, clock: Clock,
 
 
 def verify_again(cell: Cell, row: int, proof: Verification) -> str | None:
-    """How the bare pass of a run differs, after it was timed, from what it was before; None if it does not."""
+    """How the timed pass of a run differs after timing from before; None if it does not."""
     marks = {step: point for step, point in proof.marks.items() if step <= COUNTED_STEPS}
     one = cell.take(np.array([row]))
     if marks != {step: point for step, point in _digest_bare_pass(one, None, 0.0, max(marks)).items() if step in marks}:
@@ -125,7 +125,7 @@ def verify_again(cell: Cell, row: int, proof: Verification) -> str | None:
 
 
 def _compare_gradient_counts(one: Cell) -> str | None:
-    """How many gradients the bare pass takes, and a watched one, if the numbers differ."""
+    """A message with the gradient counts of the timed and an observed pass; None if they are equal."""
     if one.make_method.compiled:  # its graph knows its oracle by identity
         return None
     counts, looks = [], (None, lambda k, x, seen: None)
@@ -139,12 +139,12 @@ def _compare_gradient_counts(one: Cell) -> str | None:
     return (
         None
         if bare == watched
-        else f"the timed pass took {format_count(bare, 'gradient')} where the watched one took {watched}"
+        else f"the timed pass took {format_count(bare, 'gradient')} where the observed one took {watched}"
     )
 
 
 def _digest_bare_pass(one: Cell, clock: Clock | None, seconds: float, most: int | None = None) -> dict[int, bytes]:
-    """The digests of the judged points that the pass which is timed comes through, by their step."""
+    """The digests of the judged points of the timed pass, by step."""
     method, oracle, x = one.solo_method(0), one.oracle(False), one.start(int(one.seeds[0]))
     state, k = method.begin(x, False), 0
     marks: dict[int, bytes] = {}
@@ -162,12 +162,12 @@ def _compare_points(one: Cell, bare: Mapping[int, bytes], seen: Mapping[int, byt
     if parted is None:
         return None
     return _ignore_rounding(
-        one, f"the timed pass is not where the watched one was after {format_count(parted, 'step')}"
+        one, f"the timed pass is not where the observed one was after {format_count(parted, 'step')}"
     )
 
 
 def _ignore_rounding(one: Cell, difference: str) -> str | None:
-    """The difference; None where sums have no order, and not even two passes that are alike end at the same bits."""
+    """The difference; None where the order of sums varies, so that even two equal passes differ in bits."""
     if one.device.type == "cpu" and torch.get_num_threads() == 1:
         return difference
     first, second = (_digest_bare_pass(one, None, 0.0, MAX_SNAPSHOT_STEP) for _ in range(2))
@@ -188,7 +188,7 @@ def _compare_with_lanes(alone: Cell, steps: int, facts: Columns, row_facts: Colu
 
 
 def _describe_difference(alone: Columns, one: int, other: Columns, row: int, cell: Cell, steps: int) -> str | None:
-    """How two runs part beyond the law of lanes: equal statuses, hits within one step, losses within rounding.
+    """How a run in lanes and one alone differ: by status, by hits of more than one step, or by losses beyond rounding.
 
     Status and losses are compared where both made all of their ``steps``.
     """
@@ -221,7 +221,7 @@ def _describe_hit(hit: int, last: int) -> str:
 
 @dataclass(frozen=True)
 class _NudgedFactory:
-    """A maker of methods whose every step sets out from an x that is moved by a rounding."""
+    """A method factory whose every step starts from an x perturbed by one rounding."""
 
     inner: MethodFactory
     number: int

@@ -1,4 +1,4 @@
-"""Save and restore torch's process-wide settings, so that what one cell sets does not reach the next."""
+"""Save and restore torch's process-wide settings, so that a cell's settings do not affect the next."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The recorder of traces: losses, gradient norms and points of some runs at some steps."""
+"""Records traces: losses, gradient norms and points of some runs at some steps."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ Array = npt.NDArray[Any]
 
 
 MAX_TRACED_SIZE = 16
-"""Points of at most this many numbers are kept in traces."""
+"""Points of at most this many numbers are recorded in traces."""
 MAX_TRACED_RUNS = 1000
 """Log-spaced traces are stored for at most this many runs of a cell, evenly chosen."""
 
 
 def select_traced_runs(cell: Cell) -> Array:
-    """Rows of the runs whose traces are stored: all, or, log-spaced, at most TRACED_RUNS, evenly chosen."""
+    """Rows of the runs whose traces are stored: all, or, log-spaced, at most MAX_TRACED_RUNS, evenly chosen."""
     if cell.trace == "log" and cell.size > MAX_TRACED_RUNS:
         return np.linspace(0, cell.size - 1, MAX_TRACED_RUNS).round().astype(np.int64)
     return np.arange(0 if cell.trace == "none" else cell.size)
 
 
 def select_traced_steps(steps: int, trace: str) -> Array:
-    """The steps that a trace keeps: all, none, or the start, ten a decade and the end."""
+    """The steps of a trace: all, none, or the start, ten per decade and the end."""
     if trace == "none":
         return np.empty(0, dtype=np.int64)
     if trace == "full":
@@ -51,7 +51,7 @@ def select_traced_steps(steps: int, trace: str) -> Array:
 
 
 class TraceRecorder:
-    """Keeps loss, gradient norm and, where it is small, x at the wanted steps; all stays on the device until told."""
+    """Records loss, gradient norm and, where it is small, x at the traced steps; all stays on the device meanwhile."""
 
     def __init__(self, cell: Cell, laned: bool, traced: Array, full: Oracle | None) -> None:
         self.full = full

@@ -13,9 +13,9 @@ from typing import Any
 
 import torch
 
-from gdbench.config.compose import Composer, initialized, plain
-from gdbench.config.hydra_plugins import store
-from gdbench.config.spec import Question
+from gdbench.config.compose import Composer, lock_hydra, to_plain
+from gdbench.config.hydra_plugins import register_configs
+from gdbench.config.spec import CellSpec
 from gdbench.engine.build import build_cell
 from gdbench.engine.cell import Cell
 from gdbench.engine.descent import descent
@@ -104,22 +104,22 @@ def compose(requests: Iterable[Request]) -> Iterator[dict[str, Any] | Exception]
 
     No other composition is possible in this process until the last one is taken.
     """
-    store()
-    with initialized():
+    register_configs()
+    with lock_hydra():
         composers: dict[tuple[str, ...], Composer] = {}
         for fixed, words in requests:
             try:
                 composer = composers.get(tuple(fixed)) or Composer(list(fixed))
                 composers[tuple(fixed)] = composer
                 composed = composer(words)
-                yield {"config": plain(composed.config), "choices": dict(composed.choices)}
+                yield {"config": to_plain(composed.config), "choices": dict(composed.choices)}
             except Exception as error:
                 yield error
 
 
 def parse(composed: Mapping[str, Any]) -> Any:
     """The validated specification of a composed configuration."""
-    return Question.parse(composed["config"], composed["choices"])
+    return CellSpec.parse(composed["config"], composed["choices"])
 
 
 def build(parsed: Any) -> Built:

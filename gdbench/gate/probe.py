@@ -211,12 +211,12 @@ def _hash_point(x: Any) -> tuple[str, str]:
 
 def _count_work(facade: Any, solo: Any) -> dict[str, Any]:
     """Operations and bytes of the first step, and of a steady one, each from a fresh start."""
-    counted = _load("gdbench_gate_work", WORK).counted
+    count_ops = _load("gdbench_gate_work", WORK).count_ops
     x, state = solo.copy(solo.start())
-    first = counted(lambda: facade.descend(solo, x, range(1), state))
+    first = count_ops(lambda: facade.descend(solo, x, range(1), state))
     later = min(STEADY, solo.steps - 1)
     x, state = facade.descend(solo, solo.start(), range(later))
-    steady = counted(lambda: facade.descend(solo, x, range(later, later + 1), state))
+    steady = count_ops(lambda: facade.descend(solo, x, range(later, later + 1), state))
     return {"first": first._asdict(), "steady": steady._asdict()}
 
 

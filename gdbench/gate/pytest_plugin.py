@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from gdbench.config.spec import Question
+    from gdbench.config.spec import CellSpec
 
 __all__ = ["BenchmarkFixture", "RunResult"]
 
@@ -131,10 +131,10 @@ def gdbench() -> Iterator[BenchmarkFixture]:
     torch.set_num_threads(threads)
 
 
-def _make_question(objective: str, optimizer: str | Callable[..., Any], settings: dict[str, Any]) -> Question:
-    from gdbench.config.compose import Composer, composing, plain
+def _make_question(objective: str, optimizer: str | Callable[..., Any], settings: dict[str, Any]) -> CellSpec:
+    from gdbench.config.compose import Composer, prepare_hydra, to_plain
     from gdbench.config.overrides import format_override
-    from gdbench.config.spec import Question
+    from gdbench.config.spec import CellSpec
 
     of_run = {name: value for name, value in settings.items() if name in RUN_SETTINGS or "." in name}
     stated = {"device": "cpu", **of_run}
@@ -145,15 +145,15 @@ def _make_question(objective: str, optimizer: str | Callable[..., Any], settings
         stated |= {f"optimizer.{name}": value for name, value in hyper.items()}
     overrides = [format_override(name, value) for name, value in stated.items()]
     groups = [format_override("objective", objective), format_override("optimizer", named)]
-    with composing():
+    with prepare_hydra():
         composed = Composer()([*groups, "timing=off", *overrides])
-        question = Question.parse(plain(composed.config), composed.choices)
+        question = CellSpec.parse(to_plain(composed.config), composed.choices)
     return question if isinstance(optimizer, str) else _replace_optimizer(question, optimizer, hyper, stated)
 
 
 def _replace_optimizer(
-    question: Question, optimizer: Callable[..., Any], hyper: dict[str, Any], stated: dict[str, Any]
-) -> Question:
+    question: CellSpec, optimizer: Callable[..., Any], hyper: dict[str, Any], stated: dict[str, Any]
+) -> CellSpec:
     """The specification with an optimizer that is given as an object."""
     from dataclasses import replace
 
@@ -169,7 +169,7 @@ def _replace_optimizer(
     floats = {name: value for name, value in hyper.items() if isinstance(value, float)}
     fixed = {name: value for name, value in hyper.items() if name not in floats}
     axes = [axis for axis in question.axes if not axis.name.startswith("optimizer.")]
-    axes += [Axis.parse(f"optimizer.{name}", value) for name, value in floats.items()]
+    axes += [Axis(f"optimizer.{name}", value) for name, value in floats.items()]
     config = {"torch" if is_torch else "manual": {"_target_": optimizer}, **fixed}
     return replace(
         question,

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gdbench.config.own_names import check_own_names
+from gdbench.config.config_folders import check_own_names
 from gdbench.errors import UsageError
 from gdbench.gate.exact_measures import ExactResult
 from gdbench.gate.git_worktree import NoRepository, find_repository, open_worktree, resolve_base

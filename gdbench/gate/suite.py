@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from gdbench.config.paths import config_folder
+from gdbench.config.config_folders import config_folder
 from gdbench.config.spec import resolve_impl
 from gdbench.config.yaml_files import read_yaml
 from gdbench.errors import UsageError, did_you_mean

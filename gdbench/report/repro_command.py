@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 import shlex
-from functools import cache
 from typing import Any
 
-from gdbench.config.overrides import read_text
+from gdbench.config.overrides import write_command
 
 __all__ = ["repro_command"]
 
@@ -17,24 +16,10 @@ NOT_REPEATED = ("lr", "lr_scale", "lr_scale_of", "seed", "points", "outputs", "n
 
 def repro_command(row: Any) -> str:
     """The command of one run: the overrides of its cell, with the run's own values of the swept numbers."""
-    options, overrides = _split_overrides(str(row["overrides"]))
-    own = [
-        f"{key}={float(row[key])!r}" if key.startswith("optimizer.") and isinstance(row.get(key), float) else override
-        for key, override in overrides
-    ]
+    overrides = []
+    for override in shlex.split(str(row["overrides"])):
+        key = override.partition("=")[0]
+        is_number = key.startswith("optimizer.") and isinstance(row.get(key), float)
+        overrides.append(f"{key}={float(row[key])!r}" if is_number else override)
     lr = "null" if math.isnan(row["lr"]) else repr(float(row["lr"]))
-    return shlex.join(["python", "-m", "gdbench", *options, *own, f"lr={lr}", f"seed={row['seed']}"])
-
-
-@cache
-def _split_overrides(overrides: str) -> tuple[list[str], list[tuple[str, str]]]:
-    """Command-line options, and the overrides to repeat with their keys."""
-    options: list[str] = []
-    repeated = []
-    for override in shlex.split(overrides):
-        key, _, value = override.partition("=")
-        if key == "code":
-            options = ["--config-dir", read_text(value)]
-        elif key not in NOT_REPEATED:
-            repeated.append((key, override))
-    return options, repeated
+    return write_command(overrides, NOT_REPEATED, [f"lr={lr}", f"seed={row['seed']}"])

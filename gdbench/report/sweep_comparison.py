@@ -46,7 +46,7 @@ TITLES = {
 OUTCOME_WORDS = {
     "worse": "b is worse on",
     "better": "b is better on",
-    "not told apart": "statistically tied",
+    "statistically tied": "statistically tied",
     "same": "the same on",
     "neither": "no eligible run on",
     "only a": "only in a",
@@ -263,7 +263,7 @@ def _comparison_table(table: pd.DataFrame) -> ReportTable:
 def _format_outcome(row: dict[Any, Any]) -> str:
     if row["outcome"] == TOO_FEW:
         return f"{format_count(int(row['seeds']), 'seed')}: {TOO_FEW}"
-    return OUTCOME_WORDS["not told apart"] if row["outcome"] == "not told apart" else str(row["outcome"])
+    return str(row["outcome"])
 
 
 def _format_side(row: dict[Any, Any], side: str) -> str:

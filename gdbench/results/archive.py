@@ -49,7 +49,7 @@ def _iterate_files(folder: Path) -> Iterator[Path]:
 def pack_sweeps(folders: Sequence[Path], file: Path, outputs: Path) -> int:
     """Write an archive atomically; returns the number of files in it."""
     if file.exists():
-        raise UsageError(f"{file} is there already: choose another name by --to, or remove it.")
+        raise UsageError(f"{file} exists: choose another name with --to, or remove it.")
     names = {_compute_archive_path(folder, outputs): folder for folder in folders}
     beside = make_temporary_path(file.parent, "archive", file.name)
     sums = []
@@ -168,7 +168,7 @@ def _place_sweeps(beside: Path, outputs: Path) -> list[Path]:
     places = [outputs / folder.relative_to(beside) for folder in found]
     taken = [place for place in places if place.exists()]
     if taken:
-        raise UsageError(f"{taken[0]} is there already: remove or move it first; nothing was unpacked.")
+        raise UsageError(f"{taken[0]} exists: remove or move it first; nothing was unpacked.")
     for folder, place in zip(found, places, strict=True):
         place.parent.mkdir(parents=True, exist_ok=True)
         folder.rename(place)

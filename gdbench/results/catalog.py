@@ -134,7 +134,7 @@ def find_sweep(word: str, outputs: Path) -> Path:
     if len(meant) == 1:
         return outputs / meant[0]
     if meant:
-        raise UsageError(f"SWEEP={word} may be any of {len(meant)} sweeps: {list_few(meant)}. Name one by its folder.")
+        raise UsageError(f"SWEEP={word} is ambiguous ({len(meant)} sweeps): {list_few(meant)}. Give the folder of one.")
     every = [option for name, names in known.items() for option in (name, *names) if option]
     raise SweepNotFound(word, outputs, did_you_mean(word, every))
 

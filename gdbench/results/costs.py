@@ -65,8 +65,9 @@ def _copy_choices(runs: pd.DataFrame) -> pd.DataFrame:
 
 def _check_required_columns(runs: pd.DataFrame) -> None:
     for name in REQUIRED_COLUMNS:
-        lacking = runs[runs[name].isna()] if name in runs else runs
-        if len(lacking):
+        is_lacking = runs[name].isna() if name in runs else pd.Series(True, runs.index)
+        if is_lacking.any():
+            lacking = runs[is_lacking]
             sweeps = lacking["sweep"].dropna().astype(str).unique() if "sweep" in lacking else ()
             where = list_few(sweeps) if len(sweeps) else runs.attrs.get("folder", "the table")
             raise UsageError(

@@ -43,7 +43,7 @@ from gdbench.results.sweep_ranks import RANK, RANKING_FIELDS, SWEEP_NUMBER, add_
 __all__ = ["FOLDER", "Index", "Segment", "open_index"]
 
 FOLDER = ".index"
-FORMAT = f"3 {' '.join([*(each.name for each in fields(SweepInfo)), *RANKING_FIELDS])}"
+FORMAT = f"3 {' '.join([*(field.name for field in fields(SweepInfo)), *RANKING_FIELDS])}"
 """Segments of another format are rebuilt."""
 SEGMENT_ROWS = 200_000
 """Rows above which the next sweep starts a new segment."""
@@ -176,7 +176,7 @@ def open_index(outputs: Path, note: Callable[[str], None] = lambda words: None) 
         try:
             known += _index_sweeps(outputs, home, wanted)
         except OSError as error:
-            note(f"{home} cannot be written ({error.strerror or error}): new sweeps are read anew each time.")
+            note(f"{home} cannot be written ({error.strerror or error}): new sweeps are read again each time.")
             beside = stack.enter_context(tempfile.TemporaryDirectory(prefix="gdbench-"))
             known += _index_sweeps(outputs, Path(beside), wanted)
         with contextlib.suppress(OSError):  # no more than untidy

@@ -22,7 +22,7 @@ from gdbench.results.costs import select_comparable
 from gdbench.results.environment_file import read_environment, read_time
 from gdbench.results.folder_layout import PARTS, is_sweep
 from gdbench.results.load import SkippedFile, load
-from gdbench.results.parquet_files import READ_ERRORS
+from gdbench.results.parquet_files import READ_ERRORS, cast_columns
 from gdbench.results.ranking import KEYS, rank_configurations, select_best
 from gdbench.results.sweep_folder import is_locked
 from gdbench.results.sweep_ranks import RANKING_COLUMNS
@@ -104,7 +104,8 @@ class SweepMonitor:
                 continue
             self.searched.add((run, file))
             with contextlib.suppress(*READ_ERRORS):  # gathered meanwhile, or cut off
-                found = pq.read_table(file, columns=TRACE_COLUMNS, filters=[("run_id", "=", run)]).to_pandas()
+                found = pq.read_table(file, columns=TRACE_COLUMNS, filters=[("run_id", "=", run)])
+                found = cast_columns(found, "traces").to_pandas().dropna(subset="step")
                 if len(found):
                     self.traces[run] = found.sort_values("step")
         return self.traces.get(run, pd.DataFrame(columns=TRACE_COLUMNS))

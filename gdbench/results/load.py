@@ -38,7 +38,7 @@ def load_cells(folder: Path) -> pd.DataFrame:
     held = read_sweep_table(folder, "runs", wanted)
     if held is None:
         return pd.DataFrame(columns=[*wanted[:2], "statuses"])
-    runs = to_pandas(add_missing_columns(held, "runs", wanted)).drop_duplicates().astype({"status": str})
+    runs = to_pandas(add_missing_columns(held, "runs", wanted)).drop_duplicates().fillna({"status": "unknown"})
     by_cell: pd.DataFrame = runs.groupby("cell", sort=True).agg({"cell_fingerprint": "first", "status": " ".join})
     return by_cell.rename(columns={"status": "statuses"}).reset_index()
 

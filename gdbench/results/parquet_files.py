@@ -19,7 +19,7 @@ from gdbench.results.schema_union import convert_column, get_value_type
 
 __all__ = [
     *("READ_ERRORS", "TABLES", "TABLE_COLUMNS", "Table", "add_missing_columns"),
-    *("read_table", "write_table"),
+    *("cast_columns", "read_table", "write_table"),
 ]
 
 Table = Literal["runs", "traces", "blocks"]
@@ -70,7 +70,7 @@ def read_table(file: Path, table: Table, columns: Sequence[str] | None = None) -
     try:
         with pq.ParquetFile(file, page_checksum_verification=True) as parquet:  # half the time of read_table
             _check_names(parquet.schema_arrow)
-            rows = _cast_columns(parquet.read(None if columns is None else list(columns)), table)
+            rows = cast_columns(parquet.read(None if columns is None else list(columns)), table)
             if "run_id" in rows.column_names and rows.column("run_id").null_count:
                 raise pa.ArrowInvalid("its column run_id has nulls")
         rows.validate(full=True)
@@ -97,7 +97,7 @@ def _check_names(schema: pa.Schema) -> None:
         raise pa.ArrowInvalid("it has no column run_id")
 
 
-def _cast_columns(rows: pa.Table, table: Table) -> pa.Table:
+def cast_columns(rows: pa.Table, table: Table) -> pa.Table:
     """Rows cast to the types of COLUMNS; ArrowInvalid where a value would change."""
     for place, column in enumerate(rows.schema):
         known = TABLE_COLUMNS[table].get(column.name)

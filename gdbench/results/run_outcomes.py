@@ -45,8 +45,8 @@ def describe_randomness(runs: pd.DataFrame) -> list[str]:
     count = int((runs["deterministic"] == False).sum()) if "deterministic" in runs else 0  # noqa: E712 (nullable)
     if not count:
         return []
-    line = f"{count} of {len(runs)} runs did not repeat their first steps from one seed (column deterministic)"
-    return [f"{line}: their randomness lies outside of it, so their seeds are no repeats of anything."]
+    line = f"{count} of {len(runs)} runs did not repeat their first steps with the same seed (column deterministic)"
+    return [f"{line}: the seed does not control their randomness, so that their seeds are not repeatable."]
 
 
 def find_grid_edge(table: pd.DataFrame, best: pd.Series) -> str | None:

@@ -36,8 +36,10 @@ def concat_tables(tables: Sequence[pa.Table], kinds: Mapping[str, Any] | None = 
         return tables[0]
     mixed: dict[str, set[Any]] = {}
     columns = {}
-    for name in dict.fromkeys(name for table in tables for name in table.column_names) if kinds is None else kinds:
-        parts = [get_column_or_null(table, name) for table in tables]
+    held = [dict(zip(table.column_names, table.columns, strict=True)) for table in tables]
+    nulls = [pa.chunked_array([pa.nulls(table.num_rows)]) for table in tables]
+    for name in dict.fromkeys(name for part in held for name in part) if kinds is None else kinds:
+        parts = [part.get(name, null) for part, null in zip(held, nulls, strict=True)]
         kind = None if kinds is None else kinds[name]
         columns[name], is_mixed = _concat_columns(parts, kind)
         if is_mixed and kind is None:

@@ -1,8 +1,7 @@
-"""A sweep whose cells are not known beforehand: each batch follows from the answers to those before."""
+"""Adaptive sweep: each batch of cells is chosen from the results of earlier ones; all share a folder and a table."""
 
 from __future__ import annotations
 
-import shlex
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gdbench.analysis.tuning_metric import is_cost_metric
-from gdbench.config.overrides import read_text
+from gdbench.config.overrides import write_command
 from gdbench.engine.factories import load_objective
 from gdbench.engine.runner import ProgressCallback, ignore_progress
 from gdbench.errors import UsageError
@@ -19,99 +18,90 @@ from gdbench.results.export import parse_trackers
 from gdbench.results.folder_layout import PARTS, find_finished_cells
 from gdbench.results.load import load_part
 from gdbench.sweeps.distributed import UNKNOWN, Launch
-from gdbench.sweeps.executor import describe, export, keep_configurations
+from gdbench.sweeps.executor import export, write_configurations, write_environment
 from gdbench.sweeps.fingerprint import cell_fingerprint
-from gdbench.sweeps.job import check, finish, run_job
+from gdbench.sweeps.job import check_cells, gather_parts, run_job
 from gdbench.sweeps.job_spec import Job
-from gdbench.sweeps.resume import Wish
+from gdbench.sweeps.resume import ResumeRequest
+from gdbench.sweeps.sweep_spec import SweepSpec
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Growing", "check_metric", "repeating"]
+__all__ = ["AdaptiveSweep", "write_run_command"]
 
-NOT_REPEATED = ("metric", "trials", "points", "outputs", "name", "code")
+NOT_REPEATED = ("metric", "trials", "points", "outputs", "name")
 """Overrides that a single run does not need."""
 
 
-class Growing:
-    """One folder and one table for cells that are asked for one after the other."""
+class AdaptiveSweep:
+    """The folder and the cells so far of a sweep whose cells are not known beforehand."""
 
-    def __init__(
-        self, likely: Sequence[Job], arguments: Sequence[str], kind: str, launch: Launch | None = None
-    ) -> None:
-        """``likely`` stand for all that may be asked: they are checked, and only then a folder is made."""
+    def __init__(self, spec: SweepSpec, likely: Sequence[Job], launch: Launch | None = None) -> None:
+        """``likely`` are cells that stand for all that may be run: they are checked, and only then a folder is made."""
         for job in likely:
-            check_metric(job)
-        check(likely, here=launch is None)
-        self.first = likely[0]
+            _check_metric(job)
+        check_cells(likely, here=launch is None)
+        self.spec, self.launch, self.first = spec, launch, likely[0]
         self.trackers = parse_trackers(self.first.config)
-        wish = Wish.parse(self.first.config, kind)
-        if wish.resume is not None:
-            raise UsageError(f"resume={wish.resume}: a search is begun anew each time; leave out resume=.")
-        self.folder: Path = sweep_folder.create_folder(wish.outputs, wish.name or kind)
-        describe(self.folder, likely, arguments)
-        self.arguments, self.launch = arguments, launch
+        request = ResumeRequest.parse(self.first.config, spec.kind)
+        if request.resume is not None:
+            raise UsageError(f"resume={request.resume}: a search is begun anew each time; leave out resume=.")
+        self.folder: Path = sweep_folder.create_folder(request.outputs, request.name or spec.kind)
+        write_environment(self.folder, likely, spec)
         self.jobs: list[Job] = []
         self.lost: dict[int, str] = {}
 
-    def number(self, job: Job) -> Job:
-        """The job with the next free number of a cell."""
-        self.jobs.append(replace(job, cell=len(self.jobs), key=cell_fingerprint(job.question)))
+    def add(self, job: Job) -> Job:
+        """The job with the next free number of a cell, and its fingerprint."""
+        self.jobs.append(replace(job, cell=len(self.jobs), key=cell_fingerprint(job.spec)))
         return self.jobs[-1]
 
-    def ask(self, jobs: Sequence[Job], pulse: ProgressCallback = ignore_progress) -> None:
-        """Run numbered cells, here or by the launcher; their rows are on disk when this returns."""
-        keep_configurations(self.folder, jobs, self.arguments)
+    def run(self, jobs: Sequence[Job], pulse: ProgressCallback = ignore_progress) -> None:
+        """Run cells that were added, here or by the launcher; their rows are on disk when this returns."""
+        write_configurations(self.folder, jobs, self.spec)
         if self.launch:
             reasons = self.launch(jobs, self.folder, lambda: None)
-            gone = {job.cell for job in jobs} - find_finished_cells(self.folder)
-            self.lost |= {cell: reasons.get(cell) or UNKNOWN for cell in gone}
+            missing = {job.cell for job in jobs} - find_finished_cells(self.folder)
+            self.lost |= {cell: reasons.get(cell) or UNKNOWN for cell in missing}
         else:
             for job in jobs:
                 run_job(job, self.folder, pulse)
 
-    def trace(self, job: Job, cell: int, pulse: ProgressCallback = ignore_progress) -> None:
-        """Run again a part of a cell that left no traces, and keep these alone: its rows are there already."""
+    def add_traces(self, job: Job, cell: int, pulse: ProgressCallback = ignore_progress) -> None:
+        """Run part of an earlier cell again for its traces alone: its rows are on disk already."""
         with tempfile.TemporaryDirectory() as scratch:
             (Path(scratch) / PARTS).mkdir()
             run_job(replace(job, cell=cell), Path(scratch), pulse)
             sweep_folder.move_traces(Path(scratch), self.folder, cell)
 
-    def answer(self, job: Job) -> pd.DataFrame | None:
-        """The rows of a cell that was run; None where a launcher lost it."""
+    def load_runs(self, job: Job) -> pd.DataFrame | None:
+        """The rows of a cell; None where a launcher lost it."""
         return load_part(self.folder, job.cell) if job.cell in find_finished_cells(self.folder) else None
 
-    def mark(self, columns: Mapping[str, Mapping[str, Any]]) -> None:
-        """Add columns to the rows on disk: what is known of some runs, by their keys, when all have ended."""
+    def add_columns(self, columns: Mapping[str, Mapping[str, Any]]) -> None:
+        """Add columns to the rows on disk: values of some runs, by their keys."""
         sweep_folder.add_run_columns(self.folder, columns)
 
     def close(self) -> None:
-        """Make one table of all cells, and copy it to the trackers that were asked for."""
-        finish(self.jobs, self.folder, self.lost)
+        """Write one table of all cells, and export it."""
+        gather_parts(self.jobs, self.folder, self.lost)
         export(self.trackers, self.folder)
 
 
-def repeating(job: Job, numbers: Mapping[str, float]) -> str:
+def write_run_command(job: Job, numbers: Mapping[str, float]) -> str:
     """The command line that runs a cell again, with these numbers for its axes."""
-    options: list[str] = []
-    words: list[str] = []
-    for word in job.overrides:
-        key, _, value = word.partition("=")
-        if key == "code":
-            options = ["--config-dir", read_text(value)]
-        elif key not in (*NOT_REPEATED, *numbers):
-            words.append(word)
-    return shlex.join(["python", "-m", "gdbench", *options, *words, *(f"{key}={numbers[key]!r}" for key in numbers)])
+    added = [f"{key}={number!r}" for key, number in numbers.items()]
+    return write_command(job.overrides, (*NOT_REPEATED, *numbers), added)
 
 
-def check_metric(job: Job) -> None:
-    """``UsageError`` where no run of a cell can have the metric, whatever it does."""
-    metric, question = str(job.config["metric"]), job.question
-    relative = metric.endswith("_gap") or (is_cost_metric(metric) and question.target_loss is None)
-    if relative and load_objective(question).minimum is None:
+def _check_metric(job: Job) -> None:
+    """``UsageError`` where no run of a cell can have the metric."""
+    metric, spec = str(job.config["metric"]), job.spec
+    relative = metric.endswith("_gap") or (is_cost_metric(metric) and spec.target_loss is None)
+    if relative and load_objective(spec).minimum is None:
         absolute = "" if metric.endswith("_gap") else " give target_loss=, or"
         raise UsageError(
-            f"metric={metric}: objective={question.objective} states no minimum, so gaps are unknown;{absolute}"
+            f"metric={metric}: objective={spec.objective} states no minimum, so gaps are unknown;{absolute}"
             " take metric=final_loss."
         )

@@ -3,43 +3,39 @@
 from __future__ import annotations
 
 import re
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gdbench.config.compose import Composer, composing
-from gdbench.config.overrides import code_override, format_value, quote_text, search_path_override
-from gdbench.config.own_names import check_own_names
+from gdbench.config.compose import Composer, prepare_hydra
+from gdbench.config.config_folders import find_config_dir
+from gdbench.config.overrides import format_value, quote_text
 from gdbench.config.schema import GROUPS
 from gdbench.config.unknown_keys import describe_object
 from gdbench.engine.gc_pause import pause_gc
 from gdbench.errors import UsageError
-from gdbench.results.user_paths import expand_user
-from gdbench.sweeps.hydra_sweeper import declared_axes, fold
-from gdbench.sweeps.job_spec import Job, Silent
-from gdbench.sweeps.search_space import spans
+from gdbench.sweeps.job_spec import Job
+from gdbench.sweeps.planner import plan, write_declared_axes
+from gdbench.sweeps.progress import Silent
+from gdbench.sweeps.python_objective import PythonObjective, make_objective
+from gdbench.sweeps.search_space import split_spans
+from gdbench.sweeps.sweep_spec import SweepSpec, list_code_override, parse_spec
 
 if TYPE_CHECKING:
     import pandas as pd
-    from torch import Tensor
 
     from gdbench.objectives.base import Objective
+    from gdbench.sweeps.python_objective import Function, Start
     from gdbench.sweeps.tuning import Tuning
-    from gdbench.tree import Params
 
-    Function = Callable[[Params], Tensor]
-    Start = Params | float | Sequence[Any] | Mapping[str, Any] | Callable[[int], Any]
-
-__all__ = ["run", "sweep", "tune", "tuning"]
+__all__ = ["make_tuning", "run", "sweep", "tune"]
 
 TEXTS = ("outputs", "name", "resume")
 """Settings that are text, whatever stands in it; all others are read as on the command line."""
 NATIVE = (bool, int, float, str, Mapping, type(None))
 RESUMED = {"name", "resume"}
-"""Settings by which a sweep goes on with an earlier one."""
+"""Settings by which a sweep continues an earlier one."""
 
 
 def sweep(
@@ -58,34 +54,18 @@ def sweep(
     written for one point, with ``x0``, its start (a number, a list, an array, a tensor, a dict of these, or a function
     of the seed); or an ``Objective``, which can state the minimum too. ``dtype=auto`` is then the widest floating dtype
     of the tensors and arrays in ``x0``, float32 where it has none.
-    ``df.attrs["folder"]`` is where the sweep lies; ``gdbench.load(folder, "traces")`` reads its traces.
+    ``df.attrs["folder"]`` is the sweep's folder; ``gdbench.load(folder, "traces")`` reads its traces.
     ``df.attrs["columns"]`` says what each column means.
-    ``resume=folder`` alone goes on with the sweep there; where somebody else made that, ``trust=True`` lets it run what
-    it names and gdbench does not ship. Raises UsageError for what the command line would refuse.
+    ``resume=folder`` alone continues the sweep in that folder; where somebody else made it, ``trust=True`` lets it run
+    what it names and gdbench does not ship. Raises UsageError for what the command line would refuse.
 
-    Several threads may call it at once, and each has its own table. Their cells take turns, as torch's globals and the
-    clock are the process's: for several cores at once take the command line and ``hydra/launcher=joblib``.
+    Several threads may call it at once, and each gets its own table. Cells run one at a time, as torch's globals and
+    the clock belong to the process: for several cores use the command line and ``hydra/launcher=joblib``.
     """
     if objective is None and "resume" in axes and not set(axes) - {"resume", "retry"}:
-        return _again(axes, config_dir, trust)
-    own = _own(objective, x0)
-    made = _given(own, getattr(objective, "__name__", "objective"), bool(RESUMED & set(axes))) if own else None
-    return _swept(_arguments(None if own else objective, axes), config_dir, made)
-
-
-def _swept(arguments: Sequence[str], config_dir: str | Path | None, made: Callable[[Job], Job] | None) -> pd.DataFrame:
-    """Carry out a sweep, each of its jobs as ``made`` has it, and load its table."""
-    with _composing(config_dir) as (composer, code):
-        jobs = fold([*_declared(arguments, composer), *arguments, *code], composer)
-    with pause_gc():  # a mistake in the words is told without torch
-        from gdbench.results.load import load
-        from gdbench.sweeps.executor import execute_jobs
-
-    result = execute_jobs([made(job) for job in jobs] if made else jobs, [*arguments, *code], "sweep", Silent())
-    assert result.folder is not None
-    runs = load(result.folder)
-    runs.attrs["folder"] = str(result.folder)
-    return runs
+        return _resume(axes, config_dir, trust)
+    python_objective = _read_objective(objective, x0, axes)
+    return _run_sweep(_write_overrides(None if python_objective else objective, axes), config_dir, python_objective)
 
 
 def run(objective: str | Objective | Function | None = None, **settings: Any) -> pd.DataFrame:
@@ -94,18 +74,6 @@ def run(objective: str | Objective | Function | None = None, **settings: Any) ->
     Takes what ``sweep`` takes; a list of numbers (``lr=[0.01, 0.1]``) makes several rows.
     """
     return sweep(objective, **settings)
-
-
-def _again(wish: Mapping[str, Any], config_dir: str | Path | None, trust: bool) -> pd.DataFrame:
-    """The sweep that the folder ``resume`` was made with, gone on with."""
-    from gdbench.sweeps.resume import recorded
-
-    recalled = recorded(wish["resume"], config_dir is not None, trust)
-    words = [word for word in recalled if word != "-m"]
-    place = words.index("--config-dir") if "--config-dir" in words else None
-    config_dir = config_dir if place is None else words[place + 1]
-    given = words if place is None else words[:place] + words[place + 2 :]
-    return _swept([*given, *_arguments(None, wish)], config_dir, None)
 
 
 def tune(
@@ -121,135 +89,114 @@ def tune(
     objective=rosenbrock optimizer=gd,adam steps=1000``; numbers to tune are given as ``lr="tag(log,interval(1e-4,1))"``
     or ``**{"optimizer.momentum": "interval(0,0.99)"}``, ``metric`` says what is best, and ``trials`` how many points
     each row tries. Takes what ``sweep`` takes. The columns are those of a run, and
-    ``gdbench.analysis.tuning_table.TUNING_COLUMNS``; ``attrs["folder"]`` holds every run.
+    ``gdbench.analysis.tuning_table.FOUND``; ``attrs["folder"]`` holds every run.
     Raises UsageError for what the command line would refuse.
     """
-    own = _own(objective, x0)
-    made = _given(own, getattr(objective, "__name__", "objective"), bool(RESUMED & set(axes))) if own else None
-    search = tuning(_arguments(None if own else objective, axes), config_dir, made)
+    python_objective = _read_objective(objective, x0, axes)
+    words = _write_overrides(None if python_objective else objective, axes)
+    search = make_tuning(words, config_dir, python_objective)
     search.run(Silent())
     winners = search.winners()
-    winners.attrs["folder"] = str(search.growing.folder)
+    winners.attrs["folder"] = str(search.sweep.folder)
     return winners
 
 
-def tuning(
-    arguments: Sequence[str], config_dir: str | Path | None = None, made: Callable[[Job], Job] | None = None
+def make_tuning(
+    words: Sequence[str], config_dir: str | Path | None = None, objective: PythonObjective | None = None
 ) -> Tuning:
-    """A search that is checked and ready to run; ``made`` may change each of its cells."""
-    with _composing(config_dir) as (composer, code):
-        given, others = spans([*_declared(arguments, composer), *arguments, *code], composer)
-        fold([word for word in others if not word.startswith("hydra")], composer)  # mistakes are told without torch
+    """A search over what overrides describe, checked and ready to run."""
+    folder = find_config_dir(config_dir)
 
+    def plan_cells(overrides: Sequence[str]) -> list[Job]:
+        with prepare_hydra([folder] if folder else []):
+            return plan(parse_spec(overrides, composer, objective=objective), composer)
+
+    with _open_composer(folder) as composer:
+        spans, others = split_spans([*_declared_axes(words, composer), *words, *list_code_override(folder)], composer)
+        plan_cells([word for word in others if not word.startswith("hydra")])  # mistakes are told without torch
     with pause_gc():
         from gdbench.sweeps.tuning import Tuning
 
-    def cells(overrides: Sequence[str]) -> list[Job]:
-        with composing([Path(config_dir)] if config_dir else []):
-            jobs = fold(overrides, composer)
-        return [made(job) for job in jobs] if made else jobs
+    return Tuning(SweepSpec(given=words, config_dir=folder, kind="tune"), spans, others, plan_cells)
 
-    return Tuning(arguments, given, others, cells)
+
+def _run_sweep(
+    words: Sequence[str], config_dir: str | Path | None, objective: PythonObjective | None = None
+) -> pd.DataFrame:
+    """The table of the sweep that overrides describe."""
+    folder = find_config_dir(config_dir)
+    with _open_composer(folder) as composer:
+        declared = _declared_axes(words, composer)
+        spec = parse_spec(words, composer, declared=declared, config_dir=folder, objective=objective)
+        jobs = plan(spec, composer)
+    with pause_gc():  # a mistake in the words is told without torch
+        from gdbench.results.load import load
+        from gdbench.sweeps.executor import execute
+
+    result = execute(spec, jobs, Silent())
+    assert result.folder is not None
+    runs = load(result.folder)
+    runs.attrs["folder"] = str(result.folder)
+    return runs
+
+
+def _resume(request: Mapping[str, Any], config_dir: str | Path | None, trust: bool) -> pd.DataFrame:
+    """The table of the sweep in the folder ``resume``, continued by the command that it was made with."""
+    from gdbench.sweeps.command_line import CommandLine
+    from gdbench.sweeps.resume import read_command
+
+    command = CommandLine.parse(read_command(request["resume"], config_dir is not None, trust))
+    words = [*command.overrides, *_write_overrides(None, request)]
+    return _run_sweep(words, command.args.config_dir or config_dir)
 
 
 @contextmanager
-def _composing(config_dir: str | Path | None) -> Iterator[tuple[Composer, list[str]]]:
-    """A composer that knows the user's folder, and the overrides that let cells find the code in it."""
-    config_dir = expand_user(config_dir) if config_dir else None
-    if config_dir and not config_dir.is_dir():
-        raise UsageError(f"{config_dir} is no folder: it must hold objective/*.yaml or optimizer/*.yaml of your own.")
-    if config_dir:
-        check_own_names(config_dir)
-    folder = config_dir.resolve() if config_dir else None
-    with composing([folder] if folder else []):
-        yield Composer([search_path_override(folder)] if folder else []), [code_override(folder)] if folder else []
+def _open_composer(folder: Path | None) -> Iterator[Composer]:
+    """A composer that knows the user's folder, while no other thread composes."""
+    with prepare_hydra([folder] if folder else []):
+        yield Composer(config_dir=folder)
 
 
-def _arguments(objective: Any, axes: Mapping[str, Any]) -> list[str]:
-    """What was given, as the command line takes it."""
-    asked = axes if objective is None else {"objective": objective, **axes}
+def _declared_axes(words: Sequence[str], composer: Composer) -> list[str]:
+    """The axes that an experiment sweeps of its own, as overrides."""
+    chosen = [word for word in words if word.startswith("experiment=")]
+    return write_declared_axes(composer(chosen[-1:]).axes) if chosen else []
+
+
+def _read_objective(objective: Any, x0: Any, axes: Mapping[str, Any]) -> PythonObjective | None:
+    """The objective that was given as a function or an object; None for one that is named."""
+    made = make_objective(objective, x0)
+    if made is None:
+        return None
+    return PythonObjective.make(made, getattr(objective, "__name__", "objective"), bool(RESUMED & set(axes)))
+
+
+# ------------------------------------------------------------------------------------- from Python values to overrides
+
+
+def _write_overrides(objective: Any, axes: Mapping[str, Any]) -> list[str]:
+    """Keyword arguments as overrides; ``UsageError`` for objects where a name is due, and for Hydra's own settings."""
+    settings = axes if objective is None else {"objective": objective, **axes}
     for group in GROUPS:
-        given = asked.get(group)
+        given = settings.get(group)
         for choice in given if isinstance(given, (list, tuple)) else [given]:
             if not isinstance(choice, (*NATIVE, Path)) and not hasattr(choice, "tolist"):
                 raise UsageError(describe_object(group, choice))
-    for name in asked:
+    for name in settings:
         if name.startswith("hydra"):
             raise UsageError(
                 f"{name} is for the command line: from Python a sweep runs in this process, without a launcher or"
                 " another sweeper; config_dir= names a folder of your own configurations."
             )
-    return [f"{name}={_text(name, value)}" for name, value in asked.items()]
+    return [f"{name}={_write_value(name, value)}" for name, value in settings.items()]
 
 
-def _declared(arguments: Sequence[str], composer: Composer) -> list[str]:
-    """The axes that an experiment sweeps of its own."""
-    chosen = [each for each in arguments if each.startswith("experiment=")]
-    axes = composer(chosen[-1:]).axes if chosen else {}
-    return declared_axes(axes)
-
-
-def _own(objective: Any, x0: Any) -> Objective | None:
-    """The objective that a function and a start make; None for one that is named."""
-    if not callable(objective) and x0 is None and isinstance(objective, (str, list, tuple, type(None))):
-        return None
-    import torch
-
-    from gdbench.objectives.base import Objective
-    from gdbench.objectives.starts import convert_point, widest_dtype
-
-    if isinstance(objective, Objective) or not callable(objective):
-        if x0 is not None:
-            raise UsageError(
-                "x0= is the start of a function: an objective has its own"
-                " (an Objective gets another by dataclasses.replace(objective, start=...))."
-            )
-        return objective if isinstance(objective, Objective) else None
-    if x0 is None:
-        raise UsageError("a function needs its start: give x0=, a tensor, a list of numbers or a dict of tensors.")
-    if isinstance(x0, torch.nn.Module):
-        raise UsageError(
-            "x0= is a module: give dict(module.named_parameters()), and let the function call"
-            " torch.func.functional_call(module, x, ...)."
-        )
-    if callable(x0):
-        return Objective(fn=objective, start=x0, dtype=widest_dtype(x0(0)))
-    return Objective(fn=objective, start=convert_point("x0", x0), dtype=widest_dtype(x0))
-
-
-class NeverDone(UserWarning):
-    """A function was given to a sweep that is gone on with, and something in it cannot be compared."""
-
-
-def _given(objective: Objective, name: str, resumable: bool) -> Callable[[Job], Job]:
-    """What puts an objective that no configuration names in the place of a job's own.
-
-    Its digest, which tells it from others of its name, is taken now, before it has run.
-    """
-    from gdbench.engine.function_digest import NOT_COMPARABLE, digest_or_reason
-
-    own = {"_target_": objective, "code": digest_or_reason(objective)}
-    if resumable and str(own["code"]).startswith(NOT_COMPARABLE):
-        warnings.warn(
-            f"objective={name} runs each time, as it cannot be told whether it is what it was"
-            f" ({str(own['code']).removeprefix(NOT_COMPARABLE)})",
-            NeverDone,
-            stacklevel=3,
-        )
-
-    def put(job: Job) -> Job:
-        question = replace(job.question, objective=name, objective_config=own)
-        return replace(job, question=question, config={**job.config, "objective": {"python": name}})
-
-    return put
-
-
-def _text(name: str, value: Any) -> str:
+def _write_value(name: str, value: Any) -> str:
     """A value as the command line takes it; a list is an axis."""
     if hasattr(value, "tolist"):
         value = value.tolist()
     if isinstance(value, (list, tuple)):
-        return ",".join(_text(name, item) for item in value)
+        return ",".join(_write_value(name, item) for item in value)
     if isinstance(value, range):
         return f"range({value.start},{value.stop},{value.step})"
     if isinstance(value, Path) or (isinstance(value, str) and name in TEXTS):

@@ -1,4 +1,4 @@
-"""A sweep that a launcher carries out: followed through the parts that come back, whatever becomes of its workers."""
+"""Run a sweep by a Hydra launcher; progress is read from the result files that its workers write."""
 
 from __future__ import annotations
 
@@ -7,46 +7,47 @@ from pathlib import Path
 
 from gdbench.results.folder_layout import find_finished_cells
 from gdbench.results.load import load_statuses
-from gdbench.sweeps.job import finish
-from gdbench.sweeps.job_spec import Job, Progress
-from gdbench.sweeps.machine_lock import NOTE, takes_turns
+from gdbench.sweeps.job import gather_parts
+from gdbench.sweeps.job_spec import Job
+from gdbench.sweeps.machine_lock import NOTE, is_exclusive
+from gdbench.sweeps.progress import Progress
 
-__all__ = ["UNKNOWN", "Launch", "elsewhere"]
+__all__ = ["UNKNOWN", "Launch", "run_by_launcher"]
 
 Launch = Callable[[Sequence[Job], Path, Callable[[], None]], Mapping[int, str]]
-"""Has jobs carried out elsewhere, calling a function meanwhile; returns why cells left no part, where it knows."""
+"""Runs jobs elsewhere, calling a function meanwhile; returns why cells left no result, as far as it knows."""
 
 UNKNOWN = "its job left no result"
 
 
-class Returned:
-    """Tells of cells as their parts come back."""
+class CompletionTracker:
+    """Reports cells to a progress as their results appear in the folder."""
 
     def __init__(self, jobs: Sequence[Job], folder: Path, progress: Progress) -> None:
-        """Nothing has come back yet."""
-        self.away, self.folder, self.progress = {job.cell: job for job in jobs}, folder, progress
+        """``jobs`` are those that the launcher was given."""
+        self.pending, self.folder, self.progress = {job.cell: job for job in jobs}, folder, progress
 
-    def look(self) -> None:
-        """Tell of the parts that are new."""
-        for cell in sorted(find_finished_cells(self.folder) & set(self.away)):
-            self.progress.done(self.away.pop(cell), load_statuses(self.folder, cell))
+    def update(self) -> None:
+        """Report the cells whose results are new."""
+        for cell in sorted(find_finished_cells(self.folder) & set(self.pending)):
+            self.progress.done(self.pending.pop(cell), load_statuses(self.folder, cell))
 
-    def lose(self, reasons: Mapping[int, str]) -> dict[int, str]:
-        """Tell of the cells that will not come back; returns the reason of each."""
-        self.look()
-        for job in self.away.values():
-            self.progress.done(job, ["failed"] * job.question.size)
-        return {cell: reasons.get(cell) or UNKNOWN for cell in self.away}
+    def give_up(self, reasons: Mapping[int, str]) -> dict[int, str]:
+        """Report the cells without a result as failed; returns the reason of each."""
+        self.update()
+        for job in self.pending.values():
+            self.progress.done(job, ["failed"] * job.spec.size)
+        return {cell: reasons.get(cell) or UNKNOWN for cell in self.pending}
 
 
-def elsewhere(jobs: Sequence[Job], folder: Path, progress: Progress, launch: Launch) -> None:
-    """Run cells by a launcher and gather what they left; a cell that is lost becomes failed rows."""
-    returned = Returned(jobs, folder, progress)
+def run_by_launcher(jobs: Sequence[Job], folder: Path, progress: Progress, launch: Launch) -> None:
+    """Run cells by a launcher and write one table of their results; a lost cell becomes failed rows."""
+    tracker = CompletionTracker(jobs, folder, progress)
     progress.begin(jobs)
     try:
-        if sum(takes_turns(job.question.timing) for job in jobs) > 1:
+        if sum(is_exclusive(job.spec.timing) for job in jobs) > 1:
             progress.note(NOTE)
-        lost = returned.lose(launch(jobs, folder, returned.look))
+        lost = tracker.give_up(launch(jobs, folder, tracker.update))
     finally:
         progress.close()
-    finish(jobs, folder, lost)
+    gather_parts(jobs, folder, lost)

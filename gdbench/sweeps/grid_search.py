@@ -1,8 +1,8 @@
-"""Successive refinement of a grid: numbers that score best, sought in boxes that shrink around the best so far.
+"""Grid refinement: search for the numbers with the lowest score on grids that shrink around the best so far.
 
-Nothing here knows what is scored: a caller hands in the axes and a function from a grid to scores. Each search tries
-the same number of distinct points, ``trials``: what is left when nothing more is gained goes to a line of its own
-through the choice, where it shows how much one axis forgives, and what may lie between the points of the grids.
+The caller gives the axes and a function from a grid to scores. Each search tries the same number of distinct points,
+``trials``: those left when refinement gains nothing more go to a line through the choice, which shows the width of its
+plateau along one axis and what lies between the points of the grids.
 """
 
 from __future__ import annotations
@@ -25,9 +25,8 @@ from gdbench.analysis.plateau import (
     measure_plateau,
     select_points,
 )
-from gdbench.sweeps.search_axes import Axis, Listed, Span
+from gdbench.sweeps.search_axes import Axis, Grid, Listed, Point, Score, Span, differ_in
 from gdbench.sweeps.search_budget import count_listed, count_spans, fewest_trials, first_points, nth_root
-from gdbench.sweeps.search_grid import ZOOMED, ZOOMED_MORE, Grid, Point, Score, differ_in
 from gdbench.sweeps.search_line import halve_intervals
 from gdbench.sweeps.search_middle import find_middle
 
@@ -37,53 +36,56 @@ __all__ = ["Refinement"]
 Array = npt.NDArray[np.float64]
 
 LINE = 25
-"""Trials of a search over several ranges that are kept for the line through its choice."""
+"""Trials of a search over several ranges that are reserved for the line through its choice."""
 AROUND = 1.5
 """Decades, or parts of the range, to each side of the choice that the line covers where several axes are searched."""
 TOLERANCE = 0.001
 """A grid is fine enough when its points lie so near: decades on a logarithmic axis, of the range on any other."""
 GAIN = 0.001
-"""A round that improves the score by less than this part of it ends the search, where the caller knows no better."""
+"""A round that improves the score by less than this fraction ends the search, unless the caller decides otherwise."""
 EDGE = 1e-3
 """Positions as near as this are one: values are rounded."""
 COARSE = 0.005
-"""While neighbours lie farther apart than this, and differ, a round that gains nothing proves nothing."""
+"""While neighbours lie farther apart than this, a round without gain does not end the search."""
 MAX_ROUNDS = 16
+ZOOMED = {1: 17, 2: 9}
+"""Points an axis of each later grid by the number of ranges; for more ranges ``ZOOMED_MORE``."""
+ZOOMED_MORE = 5
 
 
 @dataclass
 class Refinement:
-    """The state of a search: every point that was tried, with its score, and the grid of the latest round.
+    """The state of a search: the score of every point tried, and the grid of the latest round.
 
-    ``run`` may be left by an exception at any time; what was found until then can still be read.
+    ``run`` may be interrupted by an exception at any time; the results until then remain valid.
     """
 
     axes: list[Axis]
     trials: int
-    """Distinct points to try: all of them, unless the ranges hold fewer numbers of four digits."""
+    """Distinct points to try; fewer only where the ranges hold fewer numbers of four digits."""
     points: int | None = None
-    """Values of each axis in the first grid; None: what suits their number."""
+    """Values of each axis in the first grid; None: by the number of axes."""
     gained: Callable[[float, float], bool] = lambda before, after: after < before - GAIN * abs(before)
-    """Whether going from one best score to another is worth a further round."""
+    """Whether an improvement from one best score to another is worth a further round."""
     cost_class: CostClass = classify_no_cost
-    """In which class a score is a cost: a lower cost that its neighbours do not come near is not chosen."""
+    """The class of a score that is a cost: a lower cost without similar neighbours is not chosen."""
     tried: dict[Point, float] = field(default_factory=dict)
     rounds: int = 0
     spacing: list[float] = field(default_factory=list)
-    """The distance of neighbours on each axis in the latest grid, in positions; ``boxes`` are the grid's ends."""
+    """The distance of neighbours on each axis of the latest grid, in positions; ``boxes`` are the grid's ends."""
     boxes: list[tuple[float, float]] = field(default_factory=list)
     telling: int = field(init=False)
-    """Trials of which fewer tell little, by the ranges as they were given: those of ``axes`` grow."""
+    """The fewest trials that show a plateau, for the ranges as given: those of ``axes`` grow."""
     chosen: Choice | None = None
-    """The choice among what was tried; None where it must be made anew."""
+    """The choice among the points tried; None where it must be computed again."""
 
     def __post_init__(self) -> None:
-        """Note what the ranges ask for, before they grow."""
+        """Compute ``telling`` before the ranges grow."""
         self.telling = fewest_trials(self.axes, self.points)
 
     def run(self, score: Score) -> None:
-        """Search: a first grid, widened where it may be, then finer ones until nothing more is gained; then a line."""
-        self._visit(score, [self._first(axis) for axis in self.axes])
+        """Search a first grid, widen it where allowed, refine it until nothing more is gained, then fill lines."""
+        self._visit(score, [self._make_first_values(axis) for axis in self.axes])
         while self._widen(score):
             pass
         while self._refine(score):
@@ -93,21 +95,21 @@ class Refinement:
                 break
             self._fill(score, index, through)
 
-    # -------------------------------------------------------------------------------------------------- what was found
+    # --------------------------------------------------------------------------------------------------------- results
 
     @property
     def left(self) -> int:
-        """How many trials are left."""
+        """The number of trials left."""
         return max(0, self.trials - len(self.tried))
 
     @property
     def lowest(self) -> float:
-        """The lowest score so far; inf where there is no candidate."""
+        """The lowest score so far; inf without a candidate."""
         return min(self.tried.values(), default=math.inf)
 
     @property
     def best(self) -> float:
-        """The score of the choice; a lower one stands alone among worse neighbours (``spike``)."""
+        """The score of the choice; a lower one is isolated among worse neighbours (``spike``)."""
         return self._choice().score
 
     @property
@@ -117,23 +119,23 @@ class Refinement:
         return next((names.index(name) for name in ("lr", "lr_scale") if name in names), None)
 
     def plateau(self) -> list[Point]:
-        """All points that share the chosen score: whole numbers of steps make many."""
+        """All points with the chosen score: integer numbers of steps make many."""
         return self._choice().points
 
     def spike(self) -> Point | None:
-        """The point with the lowest score of all, where that was not chosen."""
+        """The point with the lowest score, where it was not chosen; else None."""
         return min(self.tried, key=lambda point: self.tried[point]) if self.lowest < self.best else None
 
     def middle(self) -> Point | None:
-        """The choice: of equal scores the widest plateau, and there the point farthest from any worse one."""
-        return self._deepest()[0] if math.isfinite(self.best) else None
+        """The choice: of equal scores the widest plateau, and on it the point farthest from any worse one."""
+        return self._find_middle()[0] if math.isfinite(self.best) else None
 
     def at_ends(self) -> list[tuple[str, str]]:
-        """The axes on which the choice reaches an end of the range, and which: ``("lr", "larger")`` may be better."""
+        """The axes on which the choice lies at an end of the range, with the direction: ``("lr", "larger")``."""
         return self._at_ends(self.plateau()) if math.isfinite(self.best) else []
 
     def near(self, through: Point) -> list[Point]:
-        """The points of the plateau around one: costs along lr of at most twice its own; none without lr or a cost."""
+        """The plateau around a point: costs along lr of at most twice its own; empty without lr or a cost."""
         index, score = self.forgiving, self.tried[through]
         bound = compute_near_bound(score, self.cost_class)
         if index is None or bound == score:
@@ -142,7 +144,7 @@ class Refinement:
         return [(*through[:index], value, *through[index + 1 :]) for value, _ in stretch]
 
     def along(self, name: str, through: Point, within: float) -> tuple[float, float]:
-        """How far one may go from a point along one axis, the others kept, before a score exceeds ``within``."""
+        """The interval around a point along one axis in which no score exceeds ``within``."""
         index = [axis.name for axis in self.axes].index(name)
         stretch = measure_plateau(self._line(index, through), through[index], within)
         return stretch[0][0], stretch[-1][0]
@@ -152,7 +154,7 @@ class Refinement:
             self.chosen = select_points(self.tried, self.forgiving, self.cost_class)
         return self.chosen
 
-    def _deepest(self) -> tuple[Point, float]:
+    def _find_middle(self) -> tuple[Point, float]:
         return find_middle(self.axes, self.tried, self._choice())
 
     def _line(self, index: int, through: Point) -> Line:
@@ -162,7 +164,7 @@ class Refinement:
     # --------------------------------------------------------------------------------------------------------- rounds
 
     def _visit(self, score: Score, grid: Grid) -> bool:
-        """Score the points of a grid, without values that hold nothing new; whether there was anything new."""
+        """Score the new points of a grid; returns whether there were any."""
         for index, values in enumerate(grid):
             others = [other.tolist() for place, other in enumerate(grid) if place != index]
             lines = list(itertools.product(*others))
@@ -177,24 +179,24 @@ class Refinement:
         return True
 
     def _refine(self, score: Score) -> bool:
-        """Try a finer grid around the choice, or one beside it where that leads on; whether to go on."""
+        """Score a finer grid around the choice, or move it beyond its edge; returns whether to continue."""
         fine = all(space <= TOLERANCE for space in self.spacing)
         if not self._spans() or fine or self.rounds >= MAX_ROUNDS or not math.isfinite(self.best):
             return False
-        before, moves, count = self.best, self._leads_out(), self._zoomed()
-        if count < 3 or not self._visit(score, self._closer(moves, count)):
+        before, moves, count = self.best, self._is_at_grid_edge(), self._count_next()
+        if count < 3 or not self._visit(score, self._make_next_grid(moves, count)):
             return False
-        return moves or not self._settled() or self.best > before or self.gained(before, self.best)
+        return moves or not self._is_settled() or self.best > before or self.gained(before, self.best)
 
-    def _settled(self) -> bool:
-        """Whether a round without gain is the end: neighbours are near, or the plateau goes beyond them all around."""
+    def _is_settled(self) -> bool:
+        """Whether a round without gain ends the search: neighbours are near, or within the plateau on all sides."""
         coarsest = max(self.spacing)
-        return coarsest <= COARSE or self._deepest()[1] > 1.25 * coarsest
+        return coarsest <= COARSE or self._find_middle()[1] > 1.25 * coarsest
 
     def _spans(self) -> list[tuple[int, Span]]:
         return [(index, axis) for index, axis in enumerate(self.axes) if isinstance(axis, Span)]
 
-    def _first(self, axis: Axis) -> Array:
+    def _make_first_values(self, axis: Axis) -> Array:
         if isinstance(axis, Listed):
             self.spacing.append(0.0)
             self.boxes.append((0.0, 0.0))
@@ -206,7 +208,7 @@ class Refinement:
         return axis.value(np.linspace(low, high, count))
 
     def _widen(self, score: Score) -> bool:
-        """Try beyond the ends of ranges that may grow, where the best lies there; whether there was anything to try."""
+        """Score values beyond ranges that may grow, where the best lies at an end; returns whether there were any."""
         ends = set(self.at_ends() + self._at_ends([spike] if (spike := self.spike()) else []))
         if not math.isfinite(self.best):
             ends = {(axis.name, "smaller") for _, axis in self._spans()}
@@ -217,7 +219,7 @@ class Refinement:
         return False
 
     def _grow(self, score: Score, index: int, axis: Span, grown: Span) -> bool:
-        """Try the new part of a wider range, half as densely as the first; whether there were trials left for it."""
+        """Score the new part of a wider range, half as densely as the first; returns whether trials were left."""
         (low, high), (old_low, old_high) = grown.ends(), axis.ends()
         new = (low, old_low) if low < old_low else (old_high, high)
         others = [np.array(sorted({point[i] for point in self.tried})) for i in range(len(self.axes))]
@@ -238,8 +240,8 @@ class Refinement:
             ends += [(axis.name, "larger")] if max(values, default=-math.inf) >= axis.high else []
         return ends
 
-    def _leads_out(self) -> bool:
-        """Whether the choice lies at the edge of the latest grid, while the range goes on there."""
+    def _is_at_grid_edge(self) -> bool:
+        """Whether the choice lies at the edge of the latest grid, but not of the range."""
         winners = self.plateau()
         for index, axis in self._spans():
             positions = axis.position(np.array([point[index] for point in winners]))
@@ -250,15 +252,15 @@ class Refinement:
                 return True
         return False
 
-    def _zoomed(self) -> int:
-        """Values an axis of the next grid: as many as suit the axes, half of them where two such grids are too many."""
+    def _count_next(self) -> int:
+        """The values an axis of the next grid; half as many where trials are left for less than two full grids."""
         spans = count_spans(self.axes)
         count = ZOOMED.get(spans, ZOOMED_MORE)
         room = (self.left - (LINE if spans > 1 else 0)) / count_listed(self.axes)
         return min(count if room >= 2 * count**spans else (count + 1) // 2, nth_root(room, spans))
 
-    def _closer(self, moves: bool, count: int) -> Grid:
-        """The next grid: the box of the plateau and one neighbour beyond, or as wide as the last one, elsewhere."""
+    def _make_next_grid(self, moves: bool, count: int) -> Grid:
+        """The next grid: the plateau and one neighbour to each side, or one as wide as the last, moved."""
         spans = count_spans(self.axes)
         winners = np.array(self.plateau())
         grid: Grid = []
@@ -276,7 +278,7 @@ class Refinement:
     # ---------------------------------------------------------------------------------------------------------- lines
 
     def _lines(self) -> Iterator[tuple[int, Point]]:
-        """Ranges, and points through which to go along them: the choice and its lr first, then all by their score."""
+        """Lines to fill, as ranges and points on them: the choice along its lr first, then all points by score."""
         order = sorted(self._spans(), key=lambda span: span[0] != self.forgiving)
         middle = self.middle()
         points = sorted(self.tried, key=lambda point: (point != middle, self.tried[point], point))
@@ -288,7 +290,7 @@ class Refinement:
                 yield index, point
 
     def _fill(self, score: Score, index: int, through: Point) -> None:
-        """Spend what trials are left on a line: near its plateau first, then all along the range."""
+        """Score the trials left on a line: near its plateau first, then along the whole range."""
         axis = self.axes[index]
         assert isinstance(axis, Span)
         for around in [AROUND, math.inf] if count_spans(self.axes) > 1 else [math.inf]:

@@ -1,4 +1,4 @@
-"""Cell configuration to records: the one place where torch meets the table."""
+"""Check and run cells with torch, and write their rows."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import numpy.typing as npt
 import torch
 
 from gdbench.config.schema import AROUND
-from gdbench.config.spec import Question
-from gdbench.config.user_modules import USER_ERRORS, importing
+from gdbench.config.spec import CellSpec
+from gdbench.config.user_modules import USER_ERRORS, import_from
 from gdbench.engine import build
 from gdbench.engine.device import resolve_device
 from gdbench.engine.environment import make_process_key
@@ -32,14 +32,15 @@ from gdbench.results.constant_column import is_constant, make_constant
 from gdbench.results.parquet_files import Table
 from gdbench.results.run_ids import compute_run_ids
 from gdbench.sweeps import fingerprint
-from gdbench.sweeps.job_spec import Job, Progress
-from gdbench.sweeps.machine_lock import one_at_a_time
+from gdbench.sweeps.job_spec import Job
+from gdbench.sweeps.machine_lock import lock_process
+from gdbench.sweeps.progress import Progress
 
-__all__ = ["Job", "Progress", "check", "finish", "keys", "nothing", "run_job", "sweep"]
+__all__ = ["check_cells", "compute_run_keys", "gather_parts", "make_empty_answer", "run_here", "run_job"]
 
 
-def sweep(jobs: Sequence[Job], folder: Path, progress: Progress) -> None:
-    """Run cells one after the other in this process; each one's rows are on disk when it ends."""
+def run_here(jobs: Sequence[Job], folder: Path, progress: Progress) -> None:
+    """Run cells one after the other in this process; the rows of each are on disk when it ends."""
     progress.begin(jobs)
     try:
         for job in jobs:
@@ -47,75 +48,74 @@ def sweep(jobs: Sequence[Job], folder: Path, progress: Progress) -> None:
             progress.done(job, run_job(job, folder, progress.worked))
     finally:
         progress.close()
-    finish(jobs, folder)  # a sweep that was interrupted keeps its parts as they are, to be read or resumed
+    gather_parts(jobs, folder)  # an interrupted sweep keeps its parts as they are, to be read or resumed
 
 
-@one_at_a_time()
-def check(jobs: Sequence[Job], here: bool = True) -> None:
-    """Check all cells before anything runs, by the sources and data as they are now.
+@lock_process()
+def check_cells(jobs: Sequence[Job], here: bool = True) -> None:
+    """``UsageError`` for any cell that cannot be run as configured, before anything runs.
 
-    A device that is not there, or a fact that its objective does not state, makes a cell ``unavailable`` and no more,
-    while others of its sweep can run; where that leaves none, it is a mistake in the command. Not ``here``, but where a
-    launcher carries the cells, there may be other devices.
+    A missing device, or a constant that its objective does not state, only makes a cell ``unavailable`` while others of
+    the sweep can run; where no cell can, it is an error. With a launcher (not ``here``) devices are not checked.
     """
-    fingerprint.refresh()
+    fingerprint.forget_changes()
     for job in jobs:
-        build.check_cell(job.question)
+        build.check_cell(job.spec)
     if here:
-        _insist_on_one(jobs)
+        _require_runnable(jobs)
 
 
-def _insist_on_one(jobs: Sequence[Job]) -> None:
-    """``UsageError``, with the first cell's reason, where every cell lacks its device or a fact of its objective."""
+def _require_runnable(jobs: Sequence[Job]) -> None:
+    """``UsageError`` with the first cell's reason where every cell lacks its device or a constant of its objective."""
     reasons = []
     for job in jobs:
-        if (reason := _find_lack(job.question)) is None:
+        if (reason := _find_missing(job.spec)) is None:
             return
         reasons.append(reason)
     raise UsageError(reasons[0] if reasons[0].endswith(".") else f"{reasons[0]}.")
 
 
-def _find_lack(question: Question) -> str | None:
-    """Why a cell cannot run here, as far as it can be told before it runs; None where nothing is known against it."""
+def _find_missing(spec: CellSpec) -> str | None:
+    """Why a cell cannot run here, as far as is known before it runs; else None."""
     try:
-        resolve_device(question.device)
-        make_hyper_columns(question, load_objective(question))
+        resolve_device(spec.device)
+        make_hyper_columns(spec, load_objective(spec))
     except Unavailable as reason:
         return str(reason)
     return None
 
 
-def finish(jobs: Sequence[Job], folder: Path, lost: Mapping[int, str] | None = None) -> None:
-    """Gather the parts; cells that left none, and the reason for it, become failed rows, without a key: nothing ran."""
+def gather_parts(jobs: Sequence[Job], folder: Path, lost: Mapping[int, str] | None = None) -> None:
+    """Write one table of all parts; ``lost`` cells, with their reasons, become failed rows without a fingerprint."""
     for job in jobs:
         if reason := (lost or {}).get(job.cell):
-            answer = nothing(job.question, "failed", reason)
-            _write(replace(job, key=""), folder, answer, datetime.datetime.now(datetime.UTC))
+            answer = make_empty_answer(job.spec, "failed", reason)
+            _write_part(replace(job, key=""), folder, answer, datetime.datetime.now(datetime.UTC))
     sweep_folder.merge_parts(folder)
 
 
-@one_at_a_time()
+@lock_process()
 def run_job(job: Job, folder: Path, pulse: ProgressCallback = ignore_progress) -> list[str]:
-    """Run one cell, write its part, and return the statuses of its runs; ``pulse`` hears of its lane-steps."""
-    started, question = datetime.datetime.now(datetime.UTC), job.question
-    if fingerprint.key_of_what_ran(job.key, question) != job.key:
-        fingerprint.refresh()  # a worker that ran another sweep before: what it has imported is older than the question
-    with importing(question.code), isolate_settings():
-        torch.set_num_threads(question.threads)
-        answer = _answer(question, pulse)
-    job = replace(job, key=fingerprint.key_of_what_ran(job.key, question))
-    _write(job, folder, answer, started)
+    """The statuses of a cell's runs, which are run and written as a part; ``pulse`` is called with run-steps done."""
+    started, spec = datetime.datetime.now(datetime.UTC), job.spec
+    if fingerprint.fingerprint_after_run(job.key, spec) != job.key:
+        fingerprint.forget_changes()  # a worker that ran another sweep before may have imported older sources
+    with import_from(spec.code), isolate_settings():
+        torch.set_num_threads(spec.threads)
+        answer = _run_cell_spec(spec, pulse)
+    job = replace(job, key=fingerprint.fingerprint_after_run(job.key, spec))
+    _write_part(job, folder, answer, started)
     return [str(status) for status in answer.columns["status"]]
 
 
-def _answer(question: Question, pulse: ProgressCallback) -> CellResult:
-    """The cell's answer; what it cannot have and what went wrong are answers too."""
+def _run_cell_spec(spec: CellSpec, pulse: ProgressCallback) -> CellResult:
+    """The columns of a cell's runs; of one that fails or is unavailable, rows that say why."""
     try:
-        cell = build.build_cell(question)
+        cell = build.build_cell(spec)
         answer = run_cell(cell, pulse=pulse)
     except USER_ERRORS as error:
-        failure = Failure.of(error)
-        return nothing(question, failure.status, failure.error, failure.traceback)
+        failure = Failure.from_exception(error)
+        return make_empty_answer(spec, failure.status, failure.error, failure.traceback)
     decays = cell.hyper.get("weight_decay", make_constant(0.0, cell.size))
     shifts = cell.stated.minimum is not None
     shifted = make_constant(bool(decays[0]) and shifts, cell.size) if is_constant(decays) else (decays != 0) & shifts
@@ -130,41 +130,41 @@ def _answer(question: Question, pulse: ProgressCallback) -> CellResult:
     return CellResult({**answer.columns, **told}, answer.traces, answer.blocks)
 
 
-def nothing(question: Question, status: str, error: str, traceback: str | None = None) -> CellResult:
-    """One row a run, with a status, its reason, and nothing else to tell."""
-    runs = question.size
+def make_empty_answer(spec: CellSpec, status: str, error: str, traceback: str | None = None) -> CellResult:
+    """Rows with a status and its reason, and no results."""
+    runs = spec.size
     columns: dict[str, Any] = {
         "status": make_constant(status, runs),
         "error": error,
         "traceback": traceback,
-        **_resolved(question),
+        **_resolve_key_columns(spec),
         "timed": False,
     }
     return CellResult(columns, {}, {})
 
 
-def _resolved(question: Question) -> dict[str, Any]:
-    """lr, dtype and device as far as they can be told of a cell that could not be built: its keys need them."""
-    lr, dtype, device = question.lanes()["lr"], question.dtype, question.device
+def _resolve_key_columns(spec: CellSpec) -> dict[str, Any]:
+    """lr, dtype and device of a cell that could not be built, as far as known: its run keys need them."""
+    lr, dtype, device = spec.lanes()["lr"], spec.dtype, spec.device
     with contextlib.suppress(Exception):
-        stated = load_objective(question)
+        stated = load_objective(spec)
         dtype = str(stated.dtype).removeprefix("torch.") if dtype == "auto" else dtype
-        lr = make_hyper_columns(question, stated)["lr"]
+        lr = make_hyper_columns(spec, stated)["lr"]
     with contextlib.suppress(Unavailable):
         device = str(resolve_device(device))
     return {"lr": lr, "dtype": dtype, "device": "cuda:0" if device == "cuda" else device}
 
 
-def _write(job: Job, folder: Path, answer: CellResult, started: datetime.datetime) -> None:
-    """Give the answer's rows their keys and their question, and put them on disk."""
-    question, run = job.question, keys(job.question, answer)
+def _write_part(job: Job, folder: Path, answer: CellResult, started: datetime.datetime) -> None:
+    """Write an answer's rows, with their keys and settings, as the part of a cell."""
+    spec, run = job.spec, compute_run_keys(job.spec, answer)
     asked = {
         "run_id": run,
         **AROUND,
-        **question.constants(),
-        **_numbers(question, answer),
-        **_scale(question),
-        "seed": question.seeds(),
+        **spec.constants(),
+        **_number_columns(spec, answer),
+        **_lr_scale_columns(spec),
+        "seed": spec.seeds(),
         "sweep": f"{folder.parent.name}/{folder.name}",
         "cell": job.cell,
         "cell_fingerprint": job.key or None,
@@ -173,38 +173,39 @@ def _write(job: Job, folder: Path, answer: CellResult, started: datetime.datetim
         "cell_s": (datetime.datetime.now(datetime.UTC) - started).total_seconds(),
         "started_at": started,
     }
-    runs = {**dict.fromkeys(COLUMNS), **asked, **answer.columns}  # what nobody could tell is null, but there
+    runs = {**dict.fromkeys(COLUMNS), **asked, **answer.columns}  # unknown columns are null
     tables: dict[Table, Mapping[str, Any]] = {
         "runs": runs,
-        "traces": _keyed(answer.traces, run),
-        "blocks": _keyed(answer.blocks, run),
+        "traces": _add_run_ids(answer.traces, run),
+        "blocks": _add_run_ids(answer.blocks, run),
     }
     sweep_folder.write_part(folder, job.cell, tables)
 
 
-def _scale(question: Question) -> dict[str, Any]:
-    """What made the lr of each run, where it was not given: the same lr is the same question, however it was asked."""
-    lanes = question.lanes()
+def _lr_scale_columns(spec: CellSpec) -> dict[str, Any]:
+    """The scale columns of runs whose lr was computed; the same lr has the same run key, however it was given."""
+    lanes = spec.lanes()
     if not np.isnan(lanes["lr"]).any():
         return {}
-    return {"lr_scale": lanes["lr_scale"], "lr_scale_of": question.lr_scale_of or "default"}
+    return {"lr_scale": lanes["lr_scale"], "lr_scale_of": spec.lr_scale_of or "default"}
 
 
-def keys(question: Question, answer: CellResult) -> npt.NDArray[np.bytes_]:
-    """The keys of an answer's runs, which count lr, dtype and device as they turned out."""
+def compute_run_keys(spec: CellSpec, answer: CellResult) -> npt.NDArray[np.bytes_]:
+    """The keys of an answer's runs, from lr, dtype and device as resolved."""
     told = {name: answer.columns[name] for name in ("dtype", "device")}
-    return compute_run_ids({**question.constants(), **told}, _numbers(question, answer))
+    return compute_run_ids({**spec.constants(), **told}, _number_columns(spec, answer))
 
 
-def _numbers(question: Question, answer: CellResult) -> dict[str, Any]:
-    """The numeric columns of a question: seed, the lr that was used, and every float of the optimizer."""
-    lanes = question.lanes()
+def _number_columns(spec: CellSpec, answer: CellResult) -> dict[str, Any]:
+    """The numeric columns of a cell: seed, the lr that was used, and every float of the optimizer."""
+    lanes = spec.lanes()
     hyper = {name: values for name, values in lanes.items() if name.startswith("optimizer.")}
     hyper.pop("optimizer.default_lr", None)
     return {"seed": lanes["seed"], "lr": answer.columns["lr"], **hyper}
 
 
-def _keyed(table: Mapping[str, Any], keys: Any) -> Mapping[str, Any]:
-    return (
-        {"run_id": keys[table["row"]], **{name: each for name, each in table.items() if name != "row"}} if table else {}
-    )
+def _add_run_ids(table: Mapping[str, Any], keys: Any) -> Mapping[str, Any]:
+    """A table with the keys of its runs in place of their row numbers."""
+    if not table:
+        return {}
+    return {"run_id": keys[table["row"]], **{name: column for name, column in table.items() if name != "row"}}

@@ -1,4 +1,4 @@
-"""Cells take turns: those of a process, which share its globals, and timed ones of a machine, which share its clock."""
+"""Locks for cells: one at a time in a process, whose globals they share; one timed cell at a time on a machine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from filelock import FileLock
 from gdbench.config.schema import Timing
 from gdbench.errors import UsageError
 
-__all__ = ["NOTE", "one_at_a_time", "takes_turns", "turn"]
+__all__ = ["NOTE", "is_exclusive", "lock_machine", "lock_process"]
 
 NOTE = (
     "timed cells take turns on each machine, so that none disturbs another's clock."
@@ -24,38 +24,38 @@ NOTE = (
 
 
 _CELL = threading.RLock()
-"""Held by the thread that runs a cell; a function of a user's may run another one inside."""
+"""Held by the thread that runs a cell; a user's function may run another one inside."""
 
 
 @contextlib.contextmanager
-def one_at_a_time() -> Iterator[None]:
-    """Keep the cells of other threads waiting meanwhile, whole sweeps of which may go on side by side.
+def lock_process() -> Iterator[None]:
+    """Let only this thread run a cell of this process; other threads wait.
 
-    A cell sets what belongs to the process: torch's number of threads, default dtype and generators, the filters of
-    ``warnings``, the garbage collector, ``sys.path``, the tables of torch's compiler; and its clock wants the process
-    alone. Steps of 30 us hold Python's lock nearly all of the time: side by side they would not be faster.
+    A cell sets process-wide state: torch's number of threads, default dtype and generators, the filters of
+    ``warnings``, the garbage collector, ``sys.path``, the tables of torch's compiler; and timing needs the process
+    alone. Steps of 30 us hold the GIL nearly all of the time, so that parallel cells would not be faster.
     """
     with _CELL:
         yield
 
 
-def takes_turns(timing: Timing) -> bool:
-    """Whether a cell that is carried by a launcher waits until it is the only timed one on its machine."""
+def is_exclusive(timing: Timing) -> bool:
+    """Whether a launcher's cell waits until no other timed one runs on its machine."""
     return timing.seconds > 0 and timing.exclusive
 
 
 @contextlib.contextmanager
-def turn(timing: Timing) -> Iterator[None]:
-    """Keep other timed cells off this machine meanwhile; the system frees the lock of a worker that dies."""
-    if not takes_turns(timing):
+def lock_machine(timing: Timing) -> Iterator[None]:
+    """Let only one timed cell run on this machine; the system frees the lock of a worker that dies."""
+    if not is_exclusive(timing):
         yield
         return
-    lock = FileLock(place(), mode=0o600)
+    lock = FileLock(find_lock_file(), mode=0o600)
     try:
         lock.acquire()
     except OSError as error:
         raise UsageError(
-            f"{place()} cannot be locked ({error.strerror or error}), so timed cells cannot take turns:"
+            f"{find_lock_file()} cannot be locked ({error.strerror or error}), so timed cells cannot take turns:"
             " remove it, or write timing.exclusive=false."
         ) from error
     try:
@@ -64,8 +64,8 @@ def turn(timing: Timing) -> Iterator[None]:
         lock.release()
 
 
-def place() -> Path:
-    """The lock of this user on this machine."""
-    shared = Path("/tmp")  # schedulers point TMPDIR at a folder of each job's own, in which nobody would meet
+def find_lock_file() -> Path:
+    """The lock file of this user on this machine."""
+    shared = Path("/tmp")  # schedulers set TMPDIR per job; the lock must be in a folder that all jobs share
     folder = shared if shared.is_dir() else Path(tempfile.gettempdir())
     return folder / f"gdbench-{os.getuid() if hasattr(os, 'getuid') else getpass.getuser()}.lock"

@@ -1,4 +1,4 @@
-"""A run repeated: is every exact column the same, and if not, what else is not?"""
+"""Reproduce a run: compare every exact column and trace point, and find what else has changed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gdbench.analysis.diff import (
     flatten_environment,
 )
 from gdbench.config.schema import AROUND, Timing
-from gdbench.config.spec import Question
+from gdbench.config.spec import CellSpec
 from gdbench.config.trust import check_configuration, read_configuration
 from gdbench.engine.environment import describe_environment
 from gdbench.errors import UsageError
@@ -28,21 +28,21 @@ from gdbench.results.environment_file import find_environment
 from gdbench.results.folder_layout import PARTS
 from gdbench.results.load import load
 from gdbench.results.lookup import load_trace
-from gdbench.sweeps.fingerprint import cell_fingerprint, data_digests, refresh, source_digests
+from gdbench.sweeps.fingerprint import cell_fingerprint, forget_changes, list_data_digests, list_source_digests
 from gdbench.sweeps.job import run_job
 from gdbench.sweeps.job_spec import Job
 
-__all__ = ["Repeat", "rerun"]
+__all__ = ["Reproduction", "reproduce"]
 
 
 @dataclass(frozen=True)
-class Repeat:
-    """A run as it was (``a`` of each difference) and as it is now (``b``)."""
+class Reproduction:
+    """The differences between a recorded run (``a`` of each) and the same run now (``b``)."""
 
     columns: int
     """How many exact columns were compared."""
     points: int
-    """How many recorded points of the trajectory were."""
+    """How many recorded points of the trajectory were compared."""
     results: list[ValueDiff]
     first_step: int | None
     """The first recorded step after which the trajectories are not the same bits."""
@@ -53,46 +53,46 @@ class Repeat:
     stale: bool
     """Whether the key of source, data, torch and device is another one."""
     steady: bool = True
-    """Whether a second repeat gave what the first did; asked only where nothing else explains a difference."""
+    """Whether a second repetition equals the first; computed only where nothing else explains a difference."""
 
     @property
     def same(self) -> bool:
-        """Whether every exact column and every recorded point came out the same."""
+        """Whether every exact column and every recorded point is the same."""
         return not self.results and self.first_step is None and not self.configuration
 
 
-def rerun(place: Path, row: pd.Series, trust: bool = False) -> Repeat:
-    """Repeat a run together with all lanes of its cell, untimed, in a folder that is gone afterwards.
+def reproduce(place: Path, row: pd.Series, trust: bool = False) -> Reproduction:
+    """The comparison of a recorded run with the same run now, untimed, in a temporary folder.
 
-    A lane alone may round otherwise than one among others, so that the whole cell runs. Raises ``UsageError`` where the
-    configuration was not kept, the objective was a Python function, or code would run that is neither ours nor the
-    user's own, unless there is ``trust`` in it.
+    The whole cell runs, as a run alone may round differently from one of a batch. Raises ``UsageError`` where the
+    configuration was not recorded, the objective was a Python function, or code would run that is neither gdbench's
+    nor the user's own, without ``trust``.
     """
-    refresh()
-    question = _question(place, row, trust)
-    position = _position(place, row)
-    again, points = _again(question, position, int(row["cell"]))
+    forget_changes()
+    spec = _read_spec(place, row, trust)
+    position = _find_position(place, row)
+    again, points = _run_again(spec, position, int(row["cell"]))
     then = find_environment(place, row)
-    compared = _compared(row, load_trace(place, str(row["run_id"])), again, points)
-    repeat = Repeat(
+    compared = _compare(row, load_trace(place, str(row["run_id"])), again, points)
+    first = Reproduction(
         **compared,
         configuration=diff_settings(row.to_frame().T, again.to_frame().T),
-        sources=_changed(then.get("sources"), source_digests(question)),
-        data=_changed(then.get("data"), data_digests([question])),
+        sources=_diff_digests(then.get("sources"), list_source_digests(spec)),
+        data=_diff_digests(then.get("data"), list_data_digests([spec])),
         environment=diff_mappings(flatten_environment(then), flatten_environment(describe_environment()))
         if then
         else [],
-        stale=str(row["cell_fingerprint"] or "").partition("-")[2] != cell_fingerprint(question).partition("-")[2],
+        stale=str(row["cell_fingerprint"] or "").partition("-")[2] != cell_fingerprint(spec).partition("-")[2],
     )
-    explained = repeat.configuration or repeat.sources or repeat.data or repeat.environment
-    if repeat.same or explained:
-        return repeat
-    second = _compared(again, points, *_again(question, position, int(row["cell"])))
-    return replace(repeat, steady=not second["results"] and second["first_step"] is None)
+    explained = first.configuration or first.sources or first.data or first.environment
+    if first.same or explained:
+        return first
+    second = _compare(again, points, *_run_again(spec, position, int(row["cell"])))
+    return replace(first, steady=not second["results"] and second["first_step"] is None)
 
 
-def _question(place: Path, row: pd.Series, trust: bool) -> Question:
-    """What the row's cell was asked, from the configuration that was kept; timed no more."""
+def _read_spec(place: Path, row: pd.Series, trust: bool) -> CellSpec:
+    """The specification of the row's cell, from its recorded configuration, untimed."""
     file = place / ".hydra" / f"cell-{row['cell']:05d}.yaml"
     config = read_configuration(file)
     if "python" in config["objective"]:
@@ -101,26 +101,27 @@ def _question(place: Path, row: pd.Series, trust: bool) -> Question:
         )
     check_configuration(file, config, trust, "reproduce")
     choices = {group: str(row[group]) for group in ("objective", "optimizer", *AROUND)}
-    return replace(Question.parse(config, choices), timing=Timing("off", 0.0))
+    return replace(CellSpec.parse(config, choices), timing=Timing("off", 0.0))
 
 
-def _position(place: Path, row: pd.Series) -> int:
+def _find_position(place: Path, row: pd.Series) -> int:
     """Which lane of its cell a run is."""
     runs = load(place, columns=["run_id", "cell"])
     cell = runs[runs["cell"] == row["cell"]].reset_index(drop=True)
     return int(cell.index[cell["run_id"] == row["run_id"]][0])
 
 
-def _again(question: Question, position: int, cell: int) -> tuple[pd.Series, pd.DataFrame]:
+def _run_again(spec: CellSpec, position: int, cell: int) -> tuple[pd.Series, pd.DataFrame]:
     """The row and the trace that a run has now."""
     with tempfile.TemporaryDirectory(prefix="gdbench-rerun-") as folder:
         (Path(folder) / PARTS).mkdir()
-        run_job(Job(question, cell), Path(folder))
+        run_job(Job(spec, cell), Path(folder))
         row = load(folder).iloc[position]
         return row, load_trace(Path(folder), str(row["run_id"]))
 
 
-def _compared(a: pd.Series, a_points: pd.DataFrame, b: pd.Series, b_points: pd.DataFrame) -> dict[str, Any]:
+def _compare(a: pd.Series, a_points: pd.DataFrame, b: pd.Series, b_points: pd.DataFrame) -> dict[str, Any]:
+    """The fields of a ``Reproduction`` that two rows and their traces decide."""
     return {
         "columns": sum(is_exact(str(name)) for name in a.index),
         "points": len(a_points),
@@ -129,9 +130,9 @@ def _compared(a: pd.Series, a_points: pd.DataFrame, b: pd.Series, b_points: pd.D
     }
 
 
-def _changed(then: Mapping[str, str] | None, now: Mapping[str, str]) -> list[ValueDiff]:
-    """What has another digest now; nothing where none were kept, as in sweeps of earlier versions."""
+def _diff_digests(then: Mapping[str, str] | None, now: Mapping[str, str]) -> list[ValueDiff]:
+    """The digests that differ now; none where none were recorded, as in sweeps of earlier versions."""
     if then is None:
         return []
     kept = set(then.values())  # several of a name have digits beside it
-    return diff_mappings({name: each if each in kept else then.get(name) for name, each in now.items()}, now)
+    return diff_mappings({name: digest if digest in kept else then.get(name) for name, digest in now.items()}, now)

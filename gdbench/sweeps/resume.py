@@ -1,4 +1,4 @@
-"""What of a sweep is there already: which of its cells are done, failed, stale or missing, told by content keys."""
+"""Find which cells of a sweep are done, failed, stale or missing in its folder, by comparing fingerprints."""
 
 from __future__ import annotations
 
@@ -12,21 +12,30 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from gdbench.config.trust import check_words, stamp
-from gdbench.config.validation import written
+from gdbench.config.trust import check_command, compute_stamp
+from gdbench.config.validation import format_for_message
 from gdbench.errors import UsageError, did_you_mean, format_count
 from gdbench.results import sweep_folder
 from gdbench.results.atomic import write_json
 from gdbench.results.environment_file import read_start_time
 from gdbench.results.load import load_cells
 from gdbench.results.user_paths import expand_user
-from gdbench.sweeps.fingerprint import asked, cell_fingerprint, not_comparable
+from gdbench.sweeps.fingerprint import cell_fingerprint, explain_incomparable, spec_half
 from gdbench.sweeps.job_spec import Job
 
-__all__ = ["Standing", "Wish", "find", "keyed", "opened", "record", "recorded", "standing"]
+__all__ = [
+    "ResumeRequest",
+    "SweepStatus",
+    "find_folder",
+    "find_status",
+    "open_folder",
+    "read_command",
+    "record_command",
+    "with_fingerprints",
+]
 
 CELLS = ".hydra/cells.json"
-"""The content keys of all cells that a sweep asks for, by number."""
+"""The fingerprints of all cells of a sweep, by number."""
 COMMAND = ".hydra/command.json"
 """The words of the command line that repeats a sweep."""
 STATES = ("done", "failed", "stale", "missing")
@@ -34,8 +43,8 @@ RETRIED = ("failed", "unavailable")
 
 
 @dataclass(frozen=True)
-class Wish:
-    """Where a sweep is to be kept, and which earlier one it goes on with."""
+class ResumeRequest:
+    """Where a sweep is stored, and which earlier one it continues."""
 
     outputs: str
     kind: str
@@ -44,12 +53,13 @@ class Wish:
     retry: bool
 
     @classmethod
-    def parse(cls, config: Mapping[str, Any], kind: str) -> Wish:
+    def parse(cls, config: Mapping[str, Any], kind: str) -> ResumeRequest:
         """From a cell's configuration; ``UsageError`` in one line if something is amiss."""
         retry = config["retry"]
         if retry not in (None, "failed"):
             raise UsageError(
-                f"retry={written(retry)} is not known.{did_you_mean(str(retry), ('failed',))} Allowed: null, failed."
+                f"retry={format_for_message(retry)} is not known.{did_you_mean(str(retry), ('failed',))}"
+                " Allowed: null, failed."
             )
         name, resume = (None if config[key] is None else str(config[key]) for key in ("name", "resume"))
         outputs, resume = (None if place is None else str(expand_user(place)) for place in (config["outputs"], resume))
@@ -57,39 +67,39 @@ class Wish:
 
 
 @dataclass(frozen=True)
-class Standing:
-    """How far a sweep has come."""
+class SweepStatus:
+    """The state of each cell of a sweep."""
 
     begun: bool
-    """Whether there is a folder of it already."""
+    """Whether it has a folder already."""
     jobs: Sequence[Job]
-    """All cells asked for, under the numbers that they have in the folder."""
+    """All cells, under the numbers that they have in the folder."""
     states: Sequence[str]
     """For each: ``done``, ``failed`` (or unavailable), ``missing``, or ``stale`` (source, data, torch, device)."""
     retry: bool
 
     @property
     def to_run(self) -> list[Job]:
-        """What is missing, stale or, if that was asked for, failed."""
-        wanted = ("missing", "stale", "failed") if self.retry else ("missing", "stale")
-        return [job for job, state in zip(self.jobs, self.states, strict=True) if state in wanted]
+        """The cells that are missing, stale or, with retry=failed, failed."""
+        runnable = ("missing", "stale", "failed") if self.retry else ("missing", "stale")
+        return [job for job, state in zip(self.jobs, self.states, strict=True) if state in runnable]
 
     def summary(self) -> str:
-        """How many cells are in each state, and what becomes of them, in one line."""
+        """The number of cells in each state, and what happens to them, in one line."""
         counted = Counter(self.states)
-        words = {
+        notes = {
             "failed": "" if self.retry else " (retry=failed runs them again)",
             "stale": " (their source or data changed)",
         }
-        told = [f"{counted[state]} {state}{words.get(state, '')}" for state in STATES if counted[state]]
+        counts = [f"{counted[state]} {state}{notes.get(state, '')}" for state in STATES if counted[state]]
         cells = format_count(len(self.jobs), "cell")
         if counted["missing"] == len(self.jobs):
-            return f"{cells}, none run yet{self._never_done()}"
-        return f"{cells}: {', '.join(told)}{'' if self.to_run else '; nothing to run'}{self._never_done()}"
+            return f"{cells}, none run yet{self._describe_incomparable()}"
+        return f"{cells}: {', '.join(counts)}{'' if self.to_run else '; nothing to run'}{self._describe_incomparable()}"
 
-    def _never_done(self) -> str:
-        """Why some cells run each time, where some do."""
-        reasons = {job.question.objective: not_comparable(job.question) for job in self.jobs}
+    def _describe_incomparable(self) -> str:
+        """Why some cells run each time; empty where none does."""
+        reasons = {job.spec.objective: explain_incomparable(job.spec) for job in self.jobs}
         return "".join(
             f"; objective={name} runs each time, as it cannot be told whether it is what it was ({reason})"
             for name, reason in reasons.items()
@@ -97,21 +107,21 @@ class Standing:
         )
 
     def rows(self) -> list[dict[str, Any]]:
-        """One row a cell, for a plan: its number, what tells it from the others, its size and its state."""
+        """The table of a plan, one row a cell: number, the overrides that others lack, size and state."""
         words = [job.overrides for job in self.jobs]
         shared = set.intersection(*map(set, words)) if len(words) > 1 else set()
         running = {job.cell for job in self.to_run}
         return [
             {
                 "cell": job.cell,
-                "what": " ".join(each for each in job.overrides if each not in shared) or job.label,
-                "objective": job.question.objective,
-                "optimizer": job.question.optimizer,
-                "impl": job.question.impl,
-                "dtype": job.question.dtype,
-                "runs": job.question.size,
-                "run_steps": job.question.size * job.question.steps,
-                "timing_s": job.question.timing.seconds,
+                "what": " ".join(word for word in job.overrides if word not in shared) or job.label,
+                "objective": job.spec.objective,
+                "optimizer": job.spec.optimizer,
+                "impl": job.spec.impl,
+                "dtype": job.spec.dtype,
+                "runs": job.spec.size,
+                "run_steps": job.spec.size * job.spec.steps,
+                "timing_s": job.spec.timing.seconds,
                 "state": state,
                 "runs_now": job.cell in running,
             }
@@ -119,39 +129,39 @@ class Standing:
         ]
 
 
-def keyed(jobs: Sequence[Job]) -> list[Job]:
-    """The jobs with their content keys."""
-    return [replace(job, key=cell_fingerprint(job.question)) for job in jobs]
+def with_fingerprints(jobs: Sequence[Job]) -> list[Job]:
+    """The jobs with the fingerprints of their cells."""
+    return [replace(job, key=cell_fingerprint(job.spec)) for job in jobs]
 
 
 @contextlib.contextmanager
-def opened(jobs: Sequence[Job], wish: Wish) -> Iterator[tuple[Path, Standing]]:
-    """The folder of a sweep, new or gone on with, which no other process writes to until this ends."""
-    earlier = find(jobs, wish)
-    folder = earlier or sweep_folder.create_folder(wish.outputs, wish.name or wish.kind)
+def open_folder(jobs: Sequence[Job], request: ResumeRequest) -> Iterator[tuple[Path, SweepStatus]]:
+    """The folder of a sweep, new or continued, locked against other processes until this ends."""
+    earlier = find_folder(jobs, request)
+    folder = earlier or sweep_folder.create_folder(request.outputs, request.name or request.kind)
     with sweep_folder.lock_folder(folder):
         if earlier:
             sweep_folder.prepare_resume(folder)
-        found = standing(jobs, earlier, wish.retry)
-        sweep_folder.delete_parts(folder, [job.cell for job in found.to_run])
-        yield folder, found
+        status = find_status(jobs, earlier, request.retry)
+        sweep_folder.delete_parts(folder, [job.cell for job in status.to_run])
+        yield folder, status
 
 
-def record(folder: Path, jobs: Sequence[Job], words: Sequence[str]) -> None:
-    """Write down what a sweep asks for, so that it can be gone on with."""
+def record_command(folder: Path, jobs: Sequence[Job], words: Sequence[str]) -> None:
+    """Write the fingerprints and the command of a sweep, by which it can be continued."""
     write_json(folder / CELLS, {str(job.cell): job.key for job in jobs})
-    write_json(folder / COMMAND, {"words": list(words), "stamp": stamp(json.dumps(list(words)))})
+    write_json(folder / COMMAND, {"words": list(words), "stamp": compute_stamp(json.dumps(list(words)))})
 
 
-def find(jobs: Sequence[Job], wish: Wish) -> Path | None:
-    """The folder that ``resume=`` names, or the latest of this ``name=`` with the same cells; None to begin anew.
+def find_folder(jobs: Sequence[Job], request: ResumeRequest) -> Path | None:
+    """The folder that ``resume=`` names, or the latest of this ``name=`` with the same cells; None for a new one.
 
-    A folder with cells that are not asked for now is another sweep: named, it is refused; else it is passed over.
+    A folder with other cells too is another sweep: ``UsageError`` where it was named, else it is passed over.
     """
-    questions = {asked(job.key) for job in jobs}
-    if wish.resume is not None:
-        folder = Path(wish.resume)
-        foreign = [cell for cell, key in _known(folder).items() if asked(key) not in questions]
+    known = {spec_half(job.key) for job in jobs}
+    if request.resume is not None:
+        folder = Path(request.resume)
+        foreign = [cell for cell, key in _read_fingerprints(folder).items() if spec_half(key) not in known]
         if foreign:
             raise UsageError(
                 f"resume={folder} holds {format_count(len(foreign), 'cell that is', 'cells that are')} not asked for"
@@ -159,25 +169,27 @@ def find(jobs: Sequence[Job], wish: Wish) -> Path | None:
                 " leave out all other words, which repeats its own command, or begin another sweep."
             )
         return folder
-    if wish.name is None:
+    if request.name is None:
         return None
-    for folder in sorted(sweep_folder.find_named_folders(wish.outputs, wish.name), key=read_start_time, reverse=True):
+    for folder in sorted(
+        sweep_folder.find_named_folders(request.outputs, request.name), key=read_start_time, reverse=True
+    ):
         with contextlib.suppress(UsageError):
-            if questions.issuperset(map(asked, _known(folder).values())):
+            if known.issuperset(map(spec_half, _read_fingerprints(folder).values())):
                 return folder
     return None
 
 
-def standing(jobs: Sequence[Job], folder: Path | None, retry: bool = False) -> Standing:
-    """Which cells are done, failed, stale or missing in a folder; without one all are missing."""
+def find_status(jobs: Sequence[Job], folder: Path | None, retry: bool = False) -> SweepStatus:
+    """The state of each cell in a folder; without one all are missing."""
     if folder is None:
-        return Standing(False, jobs, ["missing"] * len(jobs), retry)
-    jobs = _numbered(jobs, _known(folder))
+        return SweepStatus(False, jobs, ["missing"] * len(jobs), retry)
+    jobs = _assign_numbers(jobs, _read_fingerprints(folder))
     held = {cell: (key, statuses) for cell, key, statuses in load_cells(folder).itertuples(index=False)}
-    return Standing(True, jobs, [_state(job, held) for job in jobs], retry)
+    return SweepStatus(True, jobs, [_find_state(job, held) for job in jobs], retry)
 
 
-def _state(job: Job, held: Mapping[int, tuple[Any, str]]) -> str:
+def _find_state(job: Job, held: Mapping[int, tuple[Any, str]]) -> str:
     key, statuses = held.get(job.cell, (None, ""))
     if not isinstance(key, str):  # not there, or a row that stands for a job that left nothing
         return "missing"
@@ -186,29 +198,31 @@ def _state(job: Job, held: Mapping[int, tuple[Any, str]]) -> str:
     return "failed" if any(status in RETRIED for status in statuses.split()) else "done"
 
 
-def _known(folder: Path) -> dict[int, str]:
-    """The content keys that a sweep's folder asked for, by number."""
+def _read_fingerprints(folder: Path) -> dict[int, str]:
+    """The fingerprints of a sweep's cells, by number, as its folder records them."""
     try:
         return {int(cell): str(key) for cell, key in json.loads((folder / CELLS).read_text(encoding="utf-8")).items()}
     except (OSError, ValueError, AttributeError):
         raise UsageError(f"resume={folder} is no folder of a sweep: {CELLS} is not there, or is cut off.") from None
 
 
-def _numbered(jobs: Sequence[Job], known: Mapping[int, str]) -> list[Job]:
-    """Cells that the folder knows keep their number; others take the next that is free."""
+def _assign_numbers(jobs: Sequence[Job], known: Mapping[int, str]) -> list[Job]:
+    """The jobs with the numbers that their cells have in the folder; new cells take the next that are free."""
     if not known:
         return list(jobs)
     taken: dict[str, list[int]] = {}
     for cell, key in sorted(known.items(), reverse=True):
-        taken.setdefault(asked(key), []).append(cell)
+        taken.setdefault(spec_half(key), []).append(cell)
     fresh = itertools.count(max(known) + 1)
-    return [replace(job, cell=taken[each].pop() if taken.get(each := asked(job.key)) else next(fresh)) for job in jobs]
+    return [
+        replace(job, cell=taken[half].pop() if taken.get(half := spec_half(job.key)) else next(fresh)) for job in jobs
+    ]
 
 
-def recorded(folder: str | Path, given_code: bool = False, trust: bool = False) -> list[str]:
+def read_command(folder: str | Path, given_code: bool = False, trust: bool = False) -> list[str]:
     """The command line that repeats the sweep in a folder; without its --config-dir where another one is given.
 
-    ``UsageError`` where it would run code that is neither ours nor the user's own, unless there is ``trust`` in it.
+    ``UsageError`` where it would run code that is neither gdbench's nor the user's own, without ``trust``.
     """
     file = expand_user(folder) / COMMAND
     try:
@@ -217,9 +231,9 @@ def recorded(folder: str | Path, given_code: bool = False, trust: bool = False) 
         mark = str(held.get("stamp"))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise UsageError(f"resume={folder} is no folder of a sweep: {COMMAND} is not there, or is cut off.") from None
-    own = hmac.compare_digest(mark.encode(), (stamp(json.dumps(words)) or "").encode())
+    own = hmac.compare_digest(mark.encode(), (compute_stamp(json.dumps(words)) or "").encode())
     if given_code and "--config-dir" in words:
         place = words.index("--config-dir")
         words = words[:place] + words[place + 2 :]
-    check_words(file, words, own, trust, f"resume={folder}")
+    check_command(file, words, own, trust, f"resume={folder}")
     return words

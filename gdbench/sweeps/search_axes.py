@@ -1,43 +1,43 @@
-"""Axes of a search: ranges of numbers in which values are sought, and lists of which all values are tried."""
+"""Axes of a search (ranges that are searched, lists of which every value is tried), and the grids over them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Axis", "Listed", "Span", "rounded"]
+__all__ = ["Axis", "Grid", "Listed", "Point", "Score", "Span", "differ_in", "round_digits"]
 
 Array = npt.NDArray[np.float64]
 
 DIGITS = 4
-"""Values are sought to so many significant digits, so that the number shown is the number that ran."""
+"""Significant digits of searched values, so that the number shown is the number that ran."""
 WIDER = 2.0
-"""Decades by which a range that nobody gave grows at a time, while the best lies at its end."""
+"""Decades by which a default range is extended while the best value lies on its boundary."""
 
 
 @dataclass(frozen=True)
 class Span:
-    """An axis from ``low`` to ``high``, searched evenly in its logarithm where ``log`` is set."""
+    """A range from ``low`` to ``high``, searched evenly, in its logarithm where ``log`` is set."""
 
     name: str
     low: float
     high: float
     log: bool = False
     reach: tuple[float, float] | None = None
-    """How far the range may grow; None: the range is the user's, and stays as it is."""
+    """The limits to which the range may grow; None: it is the user's, and fixed."""
 
     def position(self, values: Array) -> Array:
-        """Where values lie on the axis: evenly spaced positions make a good grid."""
+        """The positions of values on the axis, on which a grid is evenly spaced."""
         return np.log10(values) if self.log else values / (self.high - self.low or 1.0)
 
     def value(self, positions: Iterable[float]) -> Array:
-        """The values at positions, within the range, rounded to numbers that can be shown and typed."""
+        """The values at positions, clipped to the range and rounded to ``DIGITS``."""
         given = np.asarray(positions, dtype=np.float64)
         values = 10.0**given if self.log else given * (self.high - self.low or 1.0)
-        return np.unique(np.clip([rounded(value) for value in values], self.low, self.high))
+        return np.unique(np.clip([round_digits(value) for value in values], self.low, self.high))
 
     def ends(self) -> tuple[float, float]:
         """The positions of both ends."""
@@ -45,17 +45,17 @@ class Span:
         return float(low), float(high)
 
     def grow(self, way: str) -> Span:
-        """A wider axis towards ``smaller`` or ``larger`` values, as far as it may reach; itself where it may not."""
+        """The axis extended towards ``smaller`` or ``larger`` values within ``reach``; itself where it is fixed."""
         if self.reach is None:
             return self
         if way == "smaller":
-            return replace(self, low=rounded(max(self.reach[0], self.low / 10**WIDER)))
-        return replace(self, high=rounded(min(self.reach[1], self.high * 10**WIDER)))
+            return replace(self, low=round_digits(max(self.reach[0], self.low / 10**WIDER)))
+        return replace(self, high=round_digits(min(self.reach[1], self.high * 10**WIDER)))
 
 
 @dataclass(frozen=True)
 class Listed:
-    """An axis of which the user listed the values: all are tried in every round."""
+    """Values that the user listed: all are tried in every round."""
 
     name: str
     values: tuple[float, ...]
@@ -64,6 +64,20 @@ class Listed:
 Axis = Span | Listed
 
 
-def rounded(value: float) -> float:
+def round_digits(value: float) -> float:
     """A number with ``DIGITS`` significant digits."""
     return float(f"{value:.{DIGITS - 1}e}")
+
+
+# -------------------------------------------------------------------------------------------------- points and grids
+
+Point = tuple[float, ...]
+Grid = list[Array]
+"""The values of each axis; the points are their product, the last axis varying fastest."""
+Score = Callable[[Grid], Array]
+"""The scores of all points of a grid, in their order; lower is better, inf is no candidate."""
+
+
+def differ_in(point: Point, other: Point, index: int) -> bool:
+    """Whether two points differ at most in one axis."""
+    return point[:index] == other[:index] and point[index + 1 :] == other[index + 1 :]

@@ -1,4 +1,4 @@
-"""How many points a search tries: the same number whatever is searched, and how a first grid shares in it."""
+"""Number of trials of a search, and of points in its first grid."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from gdbench.sweeps.search_axes import Axis, Listed, Span
 __all__ = ["choose_trials", "count_listed", "count_spans", "fewest_trials", "first_points"]
 
 TRIALS = {0: 1, 1: 100, 2: 800, 3: 5500}
-"""Points that a search tries by the number of ranges, unless told otherwise; of more ranges ``TRIALS_MORE``."""
+"""Default trials by the number of ranges; for more ranges ``TRIALS_MORE``."""
 TRIALS_MORE = 70_000
 PER_DECADE = {1: 8}
-"""Points a decade of the first grid by the number of axes; of more axes than stated ``PER_DECADE_MORE``."""
+"""Points a decade of the first grid by the number of ranges; for more ranges ``PER_DECADE_MORE``."""
 PER_DECADE_MORE = 4
 EVEN = {1: 33}
-"""Points of the first grid on an axis that is no logarithm; of more axes than stated ``EVEN_MORE``."""
+"""Points of the first grid on a linear range by the number of ranges; for more ranges ``EVEN_MORE``."""
 EVEN_MORE = 13
 FIRST = 0.6
-"""The first grid spends at most this part of all trials, where nobody said how many points it has."""
+"""The fraction of all trials that the first grid may use, unless its points are given."""
 
 
 APART = 0.5
-"""Decades between neighbours beyond which nothing is known of what lies between: plateaus are about that wide."""
+"""Decades between neighbours that still resolve a plateau, which is about that wide."""
 TELLING = 5
-"""Values of any range of which fewer tell nothing."""
+"""The fewest values of any range that show anything."""
 
 
 def choose_trials(axes: Sequence[Axis], given: int | None = None, points: int | None = None) -> int:
-    """The number of trials that was given, else what suits the axes; ``UsageError`` where the first grid has more.
+    """The given number of trials, else the default; ``UsageError`` where the first grid has more.
 
-    Every combination of listed values has as many as one search over the ranges alone.
+    Every combination of listed values gets as many as one search over the ranges alone.
     """
     spans, listed = count_spans(axes), count_listed(axes)
     first = (points or 2) ** spans * listed
@@ -48,11 +48,10 @@ def choose_trials(axes: Sequence[Axis], given: int | None = None, points: int | 
 
 
 def fewest_trials(axes: Sequence[Axis], points: int | None = None) -> int:
-    """From how many trials on the first grid is fine enough to show a plateau: neighbours half a decade apart.
+    """The fewest trials with which the first grid shows a plateau: neighbours half a decade apart.
 
-    It takes a part of all trials, but for ``points``, where somebody said how many it has.
-
-    With fewer, what lies between its points is unknown: neither its best nor its ends tell where better ones are.
+    With fewer, what lies between its points is unknown. The grid uses a fraction of all trials, unless ``points`` are
+    given.
     """
     spans = [axis for axis in axes if isinstance(axis, Span)]
     if not spans:
@@ -62,13 +61,13 @@ def fewest_trials(axes: Sequence[Axis], points: int | None = None) -> int:
 
 
 def telling_points(axis: Span) -> int:
-    """How many values of a range are the fewest that tell anything of what lies between them."""
+    """The fewest values of a range that resolve what lies between them."""
     low, high = axis.ends()
     return max(TELLING, math.ceil((high - low) / APART) + 1) if axis.log else TELLING
 
 
 def first_points(axis: Span, axes: Sequence[Axis], trials: int) -> int:
-    """The number of values of one range in the first grid over all axes, where nobody said how many."""
+    """The default number of values of one range in the first grid over all axes."""
     spans = count_spans(axes)
     low, high = axis.ends()
     per_decade = PER_DECADE.get(spans, PER_DECADE_MORE)
@@ -77,16 +76,16 @@ def first_points(axis: Span, axes: Sequence[Axis], trials: int) -> int:
 
 
 def nth_root(number: float, n: int) -> int:
-    """The largest whole number whose n-th power is at most a number; 0 below 1."""
+    """The largest integer whose n-th power is at most a number; 0 below 1."""
     root = int(max(0.0, number) ** (1 / n))
     return root + 1 if (root + 1) ** n <= number else root
 
 
 def count_spans(axes: Sequence[Axis]) -> int:
-    """How many ranges there are."""
+    """The number of ranges."""
     return sum(isinstance(axis, Span) for axis in axes)
 
 
 def count_listed(axes: Sequence[Axis]) -> int:
-    """How many combinations of listed values there are."""
+    """The number of combinations of listed values."""
     return math.prod(len(axis.values) for axis in axes if isinstance(axis, Listed))

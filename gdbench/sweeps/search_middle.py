@@ -1,4 +1,4 @@
-"""The middle of what a search chose: the point that lies farthest from any worse one."""
+"""Choose the middle of equally good points: the one farthest from any worse one."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ Point = tuple[float, ...]
 
 
 def find_middle(axes: Sequence[Axis], scores: Mapping[Point, float], choice: Choice) -> tuple[Point, float]:
-    """The middle of the chosen points, and how far around it, in positions, there is no worse one and no end.
+    """The middle of the chosen points, and its distance, in positions, to the nearest worse point or end of a range.
 
-    Of equal scores the widest plateau comes first, to a tenth of a decade; there the point farthest from worse ones.
+    The widest plateau comes first, to a tenth of a decade; on it the point farthest from worse ones.
     """
-    best = np.array([_positions(axes, point) for point in choice.points])
-    worse = [_positions(axes, point) for point, score in scores.items() if score > choice.score]
-    outside = _nearest(best, np.array(worse)) if worse else np.full(len(best), np.inf)
-    depth = np.round(np.minimum(_inside(axes, best), outside), 9)
+    best = np.array([_list_positions(axes, point) for point in choice.points])
+    worse = [_list_positions(axes, point) for point, score in scores.items() if score > choice.score]
+    outside = _distance_to_nearest(best, np.array(worse)) if worse else np.full(len(best), np.inf)
+    depth = np.round(np.minimum(_distance_to_ends(axes, best), outside), 9)
     center = np.round(np.abs(best - best.mean(0)).max(1), 9)
     width = [round(choice.decades.get(point, 0.0), 1) for point in choice.points]
     order = range(len(choice.points))
@@ -32,14 +32,14 @@ def find_middle(axes: Sequence[Axis], scores: Mapping[Point, float], choice: Cho
     return choice.points[first], float(depth[first])
 
 
-def _positions(axes: Sequence[Axis], point: Point) -> list[float]:
+def _list_positions(axes: Sequence[Axis], point: Point) -> list[float]:
     return [
         float(axis.position(np.array(value))) if isinstance(axis, Span) else float(axis.values.index(value))
         for axis, value in zip(axes, point, strict=True)
     ]
 
 
-def _inside(axes: Sequence[Axis], positions: Array) -> Array:
+def _distance_to_ends(axes: Sequence[Axis], positions: Array) -> Array:
     """The distance of points to the nearest end of any range."""
     depth = np.full(len(positions), np.inf)
     for index, axis in enumerate(axes):
@@ -49,7 +49,7 @@ def _inside(axes: Sequence[Axis], positions: Array) -> Array:
     return depth
 
 
-def _nearest(points: Array, others: Array) -> Array:
-    """The distance of each point to the nearest of the others, the largest difference on an axis counting."""
+def _distance_to_nearest(points: Array, others: Array) -> Array:
+    """The distance of each point to the nearest of the others, in the maximum norm."""
     nearest: Array = np.array([np.abs(others - point).max(1).min() for point in points])
     return nearest

@@ -1,4 +1,4 @@
-"""A row of a tuning: one optimizer on one problem, and what its search has found."""
+"""A row of a tuning: one optimizer on one problem, and the state of its search."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gdbench.sweeps.grid_search import Refinement
 from gdbench.sweeps.job_spec import Job
-from gdbench.sweeps.search_grid import Point
+from gdbench.sweeps.search_axes import Point
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,39 +23,39 @@ class Row:
     """The cell without the tuned axes."""
     search: Refinement
     seen: dict[Point, tuple[pd.DataFrame, int]] = field(default_factory=dict)
-    """Of every point, the table and the position in it of its median seed's run."""
+    """For every point, a table and the position in it of the run of its median seed."""
     keys: dict[Point, list[str]] = field(default_factory=dict)
-    """Of every point, the keys of its runs, one a seed."""
+    """For every point, the keys of its runs, one a seed."""
     runs: int = 0
     winner: Point | None = None
     """The point chosen by time, where time is the metric."""
 
     @property
     def choice(self) -> Point | None:
-        """The point that is called best: that chosen by time, else by the search; None where none may win."""
+        """The best point: chosen by time, else by the search; None where none may win."""
         return self.winner or self.search.middle()
 
     @property
     def label(self) -> str:
-        """What is tuned, and how far that is, in a few words."""
+        """The row and its round in a few words, for progress."""
         return f"{self.job.label}, round {self.search.rounds + 1}"
 
     @property
     def lane_steps(self) -> int:
-        """How much work it is: nobody knows beforehand."""
+        """0: the work is not known beforehand."""
         return 0
 
     @property
     def timed(self) -> bool:
-        """Whether the clock decides."""
+        """Whether time is the metric."""
         return self.metric == "time_to_target"
 
     @property
     def names(self) -> list[str]:
-        """The tuned axes."""
+        """The names of the tuned axes."""
         return [axis.name for axis in self.search.axes]
 
     @property
     def metric(self) -> str:
-        """What is asked for."""
+        """The metric."""
         return str(self.job.config["metric"])

@@ -1,4 +1,4 @@
-"""What tuning says of the winner of a row."""
+"""The columns that tuning adds to the winner of a row."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 from gdbench.analysis.plateau import compute_near_bound
 from gdbench.analysis.tuning_metric import MISS, find_cost_class, is_cost_metric
 from gdbench.config.axis import LIMITS
-from gdbench.sweeps.adaptive import repeating
-from gdbench.sweeps.search_axes import Span
-from gdbench.sweeps.search_grid import Point
+from gdbench.sweeps.adaptive import write_run_command
+from gdbench.sweeps.search_axes import Point, Span
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,7 +19,7 @@ __all__ = ["describe_winner"]
 
 
 def describe_winner(row: Row) -> pd.DataFrame:
-    """A row's best run in all its columns, and what the search learned about it (``analysis.tuning_table.FOUND``)."""
+    """A row's best run with all its columns and those of the search (``analysis.tuning_table.FOUND``)."""
     point = row.choice
     table, index = row.seen[point or next(iter(row.seen))]
     facts = {
@@ -33,31 +32,31 @@ def describe_winner(row: Row) -> pd.DataFrame:
         "telling": row.search.telling,
         "rounds": row.search.rounds,
         "runs": row.runs,
-        "seeds": len(set(row.job.question.lanes()["seed"])),
+        "seeds": len(set(row.job.spec.lanes()["seed"])),
         "axes": ", ".join(row.names),
         "command": None,
     }
-    nowhere = {name: math.nan for name in row.names if name in table}  # no value of an axis is the best
-    return table.iloc[[index]].assign(**facts | (_describe_point(row, point) if point else nowhere))
+    none = {name: math.nan for name in row.names if name in table}  # no value of an axis is the best
+    return table.iloc[[index]].assign(**facts | (_describe_point(row, point) if point else none))
 
 
 def _describe_point(row: Row, point: Point) -> dict[str, Any]:
-    """What is known of a point that won."""
+    """The columns of a point that won."""
     score, (table, index) = row.search.tried[point], row.seen[point]
     near = compute_near_bound(score, find_cost_class) if is_cost_metric(row.metric) else 2 * score
-    ends = [f"{name} {way}" for name, way in row.search.at_ends() if _can_go_on(row, name, way)]
+    ends = [f"{name} {way}" for name, way in row.search.at_ends() if _has_more(row, name, way)]
     return {
         "value": math.inf if row.timed and not row.winner else float(table["value"].iloc[index]),
-        "plateau_decades": _decades(row, point, score) if score < MISS else None,
-        "within_2x_decades": _decades(row, point, near) if 0 < score < MISS else None,
+        "plateau_decades": _count_decades(row, point, score) if score < MISS else None,
+        "within_2x_decades": _count_decades(row, point, near) if 0 < score < MISS else None,
         **_describe_spike(row),
         "edges": ", ".join(ends),
-        "command": repeating(row.job, dict(zip(row.names, point, strict=True))),
+        "command": write_run_command(row.job, dict(zip(row.names, point, strict=True))),
     }
 
 
 def _describe_spike(row: Row) -> dict[str, Any]:
-    """The lowest point of all, where it was not chosen as its neighbours do not come near it; it has no time."""
+    """The columns of an isolated lower point that was not chosen; empty without one. It is not timed."""
     point = row.search.spike()
     if point is None or row.timed:
         return {}
@@ -65,20 +64,20 @@ def _describe_spike(row: Row) -> dict[str, Any]:
     return {
         "spike_lr": float(table["lr"].iloc[index]),
         "spike_value": float(table["value"].iloc[index]),
-        "spike_command": repeating(row.job, numbers),
+        "spike_command": write_run_command(row.job, numbers),
     }
 
 
-def _decades(row: Row, point: Point, within: float) -> float | None:
-    """The decades of lr around a point, as far as they were tried, whose score stays within a bound."""
+def _count_decades(row: Row, point: Point, within: float) -> float | None:
+    """The decades of lr around a point, as far as tried, in which the score stays within a bound."""
     if row.search.forgiving is None or row.search.trials < row.search.telling:
         return None
     low, high = row.search.along(row.names[row.search.forgiving], point, within)
     return math.log10(high / low)
 
 
-def _can_go_on(row: Row, name: str, way: str) -> bool:
-    """Whether an axis has any values beyond the end that was reached."""
+def _has_more(row: Row, name: str, way: str) -> bool:
+    """Whether an axis has values beyond the end that was reached."""
     axis = next(axis for axis in row.search.axes if axis.name == name)
     low, _, _ = LIMITS.get(name.removeprefix("optimizer."), (-math.inf, math.inf, ""))
     return not (isinstance(axis, Span) and way == "smaller" and axis.low <= low)

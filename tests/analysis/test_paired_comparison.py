@@ -103,7 +103,7 @@ def test_six_seeds_decide_by_their_ratios() -> None:
     mixed = both(seeded([100] * 6), seeded((90, 105, 98, 103, 95, 106))).loc["gd"]
 
     assert (faster["outcome"], faster["lo"], faster["hi"]) == ("better", pytest.approx(0.5), pytest.approx(0.55))
-    assert mixed["outcome"] == "not told apart"
+    assert mixed["outcome"] == "statistically tied"
     assert mixed["lo"] < 1 < mixed["hi"]
 
 

@@ -258,17 +258,17 @@ def test_no_miss_outranks_a_hit_and_nothing_unsound_a_miss(rows: list[dict[str, 
 
 def test_a_hydra_job_returns_its_metric(command: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a sweeper of anybody's gets from a job is the metric of the cell's best configuration."""
-    from gdbench.sweeps import hydra_sweeper
+    from gdbench.sweeps.hydra_task import HydraTask
 
     returned: list[float] = []
-    inner = hydra_sweeper.Session.run_single
+    inner = HydraTask.__call__
 
-    def run_single(session: hydra_sweeper.Session, config: Any) -> float:
+    def call(task: HydraTask, config: Any) -> Any:
         """Keep what the job returns."""
-        returned.append(inner(session, config))
+        returned.append(inner(task, config))
         return returned[-1]
 
-    monkeypatch.setattr(hydra_sweeper.Session, "run_single", run_single)
+    monkeypatch.setattr(HydraTask, "__call__", call)
     for words in (["lr=[0.01,0.1,0.2]"], ["lr=[0.01,0.1]", "metric=final_loss"], ["lr=0.01,1e300"]):
         assert command("-m", "hydra/sweeper=basic", *words, "timing=off", "--quiet").code == 0
     runs = gdbench.load()

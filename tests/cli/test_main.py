@@ -418,9 +418,9 @@ def test_no_help_has_a_line_above_80_columns(command: Callable[..., Any], monkey
 
 def test_help_names_every_key() -> None:
     """No setting of a run is missing from the help."""
-    from gdbench.config.schema import Run
+    from gdbench.config.schema import Settings
 
-    assert not [name for name in Run.__dataclass_fields__ if name not in HELP and name not in ("code", "part")]
+    assert not [name for name in Settings.__dataclass_fields__ if name not in HELP and name not in ("code", "part")]
 
 
 def test_version_is_printed(command: Callable[..., Any]) -> None:
@@ -562,7 +562,7 @@ def test_an_interrupted_sweep_keeps_what_has_ended(begun: Process, tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("verb", "under_way"), [("list optimizers", "config.paths.config_folder"), ("gate", "cli.gate._compare")]
+    ("verb", "under_way"), [("list optimizers", "config.config_folders.config_folder"), ("gate", "cli.gate._compare")]
 )
 def test_an_interrupted_verb_says_so(
     command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, verb: str, under_way: str

@@ -16,11 +16,11 @@ from support.tiers import representatives
 
 import gdbench
 from gdbench.config.axis import Axis
-from gdbench.config.compose import Composer, composing
-from gdbench.config.paths import config_folder
-from gdbench.config.schema import AROUND, GROUPS, OF_THE_SWEEP, ONE_VALUE
+from gdbench.config.compose import Composer, prepare_hydra
+from gdbench.config.config_folders import config_folder
+from gdbench.config.schema import AROUND, GROUPS, SCALAR_SETTINGS, SWEEP_SETTINGS
 from gdbench.config.sweep_axes import count_values, list_values
-from gdbench.sweeps.invocation import is_value
+from gdbench.sweeps.command_line import is_value
 
 SHORT = ("steps=2", "timing=off", "--quiet")
 
@@ -78,7 +78,7 @@ def test_a_value_of_a_swept_group_is_set_in_each_cell(
 @pytest.mark.parametrize("group", representatives(GROUPS, ("schedule", "clip", "noise")))
 def test_no_value_of_a_group_is_for_hydra_to_judge(group: str) -> None:
     """Of all groups: a value that two options share and the default lacks is withheld, and composes in both cells."""
-    with composing():
+    with prepare_hydra():
         composer = Composer()
         for key, one, other in shared(group):
             word = f"{group}.{key}=1"
@@ -126,18 +126,18 @@ def test_lists_in_sweeps_and_from_python_are_refused_as_well(command: Callable[.
         gdbench.sweep(optimizer={"a": 1})
 
 
-@pytest.mark.parametrize("name", representatives(ONE_VALUE, list(ONE_VALUE)[::3]))
+@pytest.mark.parametrize("name", representatives(SCALAR_SETTINGS, list(SCALAR_SETTINGS)[::3]))
 def test_a_setting_of_one_value_takes_no_list(command: Callable[..., Any], name: str) -> None:
     """Of all settings that are no axis: a list without -m is refused, with what gives a run of each."""
     line = refusal(command(f"{name}=[1,2]"))
 
     assert line.startswith(f"gdbench: {name}")
-    if name not in OF_THE_SWEEP:
+    if name not in SWEEP_SETTINGS:
         assert f"{name}=[1,2] is a list, and a run has one {name}: for a run of each write -m {name}=1,2." in line
 
 
 @pytest.mark.parametrize(
-    "name", representatives([name for name in OF_THE_SWEEP if name != "code"], ("name", "metric"))
+    "name", representatives([name for name in SWEEP_SETTINGS if name != "code"], ("name", "metric"))
 )  # code: which nobody sets
 def test_what_a_sweep_has_once_is_not_swept(command: Callable[..., Any], name: str) -> None:
     """Where a sweep is kept, what it is called and what ranks it are no axes: the second value would be dropped."""
@@ -185,7 +185,7 @@ def test_a_range_has_the_values_of_an_axis(start: int, stop: int, step: int, par
     values = [float(value) for value in list_values(override)]
 
     assert count_values(override) == len(values)
-    assert not values or values == Axis.parse("objective.a", f"range({words})").values().tolist()
+    assert not values or values == Axis("objective.a", f"range({words})").values.tolist()
     if parts == 1:
         assert values == list(override.sweep_iterator())
 

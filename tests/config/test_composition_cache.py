@@ -10,9 +10,9 @@ import pytest
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 
 import gdbench
-from gdbench.config.compose import Composer, composing, plain
-from gdbench.config.composition_cache import MOST, KeptBases
-from gdbench.config.paths import config_folder
+from gdbench.config.compose import Composer, prepare_hydra, to_plain
+from gdbench.config.composition_cache import MAX_ENTRIES, CompositionCache
+from gdbench.config.config_folders import config_folder
 
 
 @pytest.fixture
@@ -54,8 +54,8 @@ def test_a_changed_file_is_composed_again(tmp_path: Path, monkeypatch: pytest.Mo
     for text in ("", "beta1: 0.25\n"):
         file = conf / "optimizer" / "adam.yaml"
         file.write_text(file.read_text().replace("beta1: 0.9\n", text or "beta1: 0.9\n"))
-        with composing():
-            betas.append(plain(Composer()(["optimizer=adam"]).config)["optimizer"]["beta1"])
+        with prepare_hydra():
+            betas.append(to_plain(Composer()(["optimizer=adam"]).config)["optimizer"]["beta1"])
 
     assert betas == [0.9, 0.25]
 
@@ -75,14 +75,14 @@ def test_a_file_of_the_users_is_composed_each_time(own: Path, tmp_path: Path, mo
 
 def test_the_number_of_kept_compositions_is_bounded() -> None:
     """The one that was not asked for the longest goes; what names Hydra's own settings is never kept."""
-    kept = KeptBases()
-    for number in range(MOST):
-        kept.keep((f"objective={number}",), number)
+    kept = CompositionCache()
+    for number in range(MAX_ENTRIES):
+        kept.put((f"objective={number}",), number)
     assert kept.get(("objective=0",)) == 0
-    kept.keep(("objective=new",), "new")
-    kept.keep(("hydra.searchpath=[file:///mine]",), "mine")
+    kept.put(("objective=new",), "new")
+    kept.put(("hydra.searchpath=[file:///mine]",), "mine")
 
-    assert len(kept.bases) == MOST
+    assert len(kept.bases) == MAX_ENTRIES
     assert kept.get(("objective=0",)) == 0
     assert kept.get(("objective=1",)) is None
     assert kept.get(("hydra.searchpath=[file:///mine]",)) is None

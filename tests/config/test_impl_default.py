@@ -12,7 +12,7 @@ import torch
 import yaml
 
 import gdbench
-from gdbench.config.paths import config_folder
+from gdbench.config.config_folders import config_folder
 from gdbench.config.spec import resolve_impl
 from gdbench.gate.pytest_plugin import BenchmarkFixture
 from gdbench.gate.suite import load_suite

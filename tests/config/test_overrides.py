@@ -1,17 +1,20 @@
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 from hypothesis import example, given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 from support.tiers import representatives
 
 import gdbench
+from gdbench.config.override_parser import parse_overrides
 from gdbench.config.overrides import (
     code_override,
     format_override,
@@ -93,3 +96,32 @@ def test_a_folder_of_any_name_serves_python_and_the_command_line(
     assert again["cell_fingerprint"].tolist() == runs["cell_fingerprint"].tolist()
     repeat = command("show", runs["run_id"][0], "--outputs", runs.attrs["folder"])
     assert "--config-dir" in repeat.out, repeat
+
+
+NUMBER = st.from_regex(r"[+-]?[0-9]{0,3}\.?[0-9]{0,3}([eE][+-]?[0-9]{1,2})?", fullmatch=True)
+
+
+@given(st.lists(NUMBER | st.sampled_from(["nan", "1_0", "007", "a", "0x1"]), min_size=1, max_size=4), st.booleans())
+@example(["1", "-2.5", "1e-3"], True)
+@example(["1", "2", "3"], False)
+def test_a_list_of_numbers_is_what_hydra_reads(numbers: list[str], is_list: bool) -> None:
+    """Several numbers, read without Hydra's parser, are the very override that it reads, or refused as by it."""
+    values = ",".join(numbers)
+    word = f"optimizer.eps=[{values}]" if is_list else f"optimizer.eps={values}"
+    try:
+        (expected,) = PARSER.parse_overrides([word])
+    except HydraException:
+        with pytest.raises(gdbench.UsageError):
+            parse_overrides([word])
+        return
+
+    assert repr(parse_overrides([word])) == repr([expected])
+
+
+def test_ten_thousand_numbers_are_read_at_once() -> None:
+    """A long list takes milliseconds, where Hydra's parser takes seconds."""
+    word = f"lr={','.join(map(str, range(1, 10_001)))}"
+    start = time.process_time()
+
+    assert len(parse_overrides([word])[0].value().list) == 10_000
+    assert time.process_time() - start < 0.5

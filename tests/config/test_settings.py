@@ -20,7 +20,7 @@ from support.tiers import representatives
 
 import gdbench
 from gdbench.analysis.run_matching import match_runs
-from gdbench.config.schema import Run
+from gdbench.config.schema import Settings
 from gdbench.report.terminal.sweep import render_sweep
 from gdbench.report.terminal.tuning import render_tuning
 from gdbench.results.costs import select_comparable
@@ -107,7 +107,7 @@ def test_every_setting_of_the_schema_is_tried() -> None:
     """A setting that is added to the schema is added to this law, or said to ask nothing."""
     covered = {name for name in SWEPT if "." not in name}
 
-    assert covered | NO_QUESTION == {field.name for field in fields(Run)}
+    assert covered | NO_QUESTION == {field.name for field in fields(Settings)}
     assert {name.partition(".")[0] for name in SWEPT if "." in name} == set(GROUPS)
 
 

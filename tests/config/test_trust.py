@@ -22,15 +22,15 @@ import gdbench
 import gdbench.objectives
 from gdbench.config.trust import (
     GROUPS,
-    _foreign_words,
-    _targets,
+    _iterate_foreign_words,
+    _iterate_targets,
+    add_stamp,
+    check_command,
     check_configuration,
-    check_words,
     is_stamped,
+    list_shipped_targets,
     read_configuration,
-    shipped_targets,
-    stamped,
-    unstamped,
+    remove_stamp,
 )
 from gdbench.engine.loss_landscape import _load_objective
 from gdbench.errors import UsageError
@@ -199,7 +199,7 @@ def test_only_what_conf_names_is_called_for_contours(shared: Path, recwarn: pyte
     text = (shared / CELL).read_text()
     for target in visible():
         (shared / CELL).write_text(text.replace("TARGET", target))
-        assert target in shipped_targets("objective") or _load_objective([shared], row) is None
+        assert target in list_shipped_targets("objective") or _load_objective([shared], row) is None
 
 
 def visible() -> Iterator[str]:
@@ -278,23 +278,23 @@ def test_code_inside_of_a_sweep_is_never_ones_own(tmp_path: Path) -> None:
     place = tmp_path / "sweep"
     (place / ".hydra").mkdir(parents=True)
     file = place / CELL
-    file.write_text(stamped(f"code: {place}/own\n"))
+    file.write_text(add_stamp(f"code: {place}/own\n"))
 
     assert is_stamped(file.read_text())
     with pytest.raises(UsageError, match="the code in"):
         check_configuration(file, {"code": f"{place}/own"}, False, "reproduce")
     with pytest.raises(UsageError, match="--config-dir"):
-        check_words(place / COMMAND, ["--config-dir", f"{place}/own"], True, False, "resume")
+        check_command(place / COMMAND, ["--config-dir", f"{place}/own"], True, False, "resume")
 
 
 @given(text=st.text(), other=st.text())
 def test_a_stamp_is_of_one_text_alone(text: str, other: str) -> None:
     """A text is known again to the letter, and no other one passes with its stamp."""
     content = f"{text}\n"
-    whole = stamped(content)
+    whole = add_stamp(content)
 
     assert is_stamped(whole)
-    assert unstamped(whole) == content
+    assert remove_stamp(whole) == content
     assert not is_stamped(content)
     assert other == text or not is_stamped(f"{other}\n" + whole.removeprefix(content))
 
@@ -305,7 +305,7 @@ def test_everything_that_conf_names_is_shipped() -> None:
         for file in sorted((ROOT / "conf" / group).glob("*.yaml")):
             config = {"objective": {}, "optimizer": {}, "code": None, group: yaml.safe_load(file.read_text())}
             check_configuration(file, config, False, "reproduce")
-            assert {str(name) for name in _targets(config)} <= shipped_targets(group)
+            assert {str(name) for name in _iterate_targets(config)} <= list_shipped_targets(group)
 
 
 @given(
@@ -316,14 +316,16 @@ def test_everything_that_conf_names_is_shipped() -> None:
 )
 def test_plain_settings_need_no_trust(key: str, value: str) -> None:
     """Numbers and axes are settings, in whatever form they are written."""
-    assert not list(_foreign_words(["-m", "objective=rosenbrock,beale", f"{key}={value}", "lr=${logspace:-5,0,10}"]))
+    assert not list(
+        _iterate_foreign_words(["-m", "objective=rosenbrock,beale", f"{key}={value}", "lr=${logspace:-5,0,10}"])
+    )
 
 
 @given(st.text(st.characters(codec="ascii", exclude_characters="=")), st.text(st.characters(codec="ascii")))
 def test_a_word_passes_only_as_a_known_setting(key: str, value: str) -> None:
     """Whatever a recorded word is, it passes only if its key is a setting of a run and it names no object."""
     for word in (key, f"{key}={value}", f"{key}._target_={value}", f"-{key}", f"hydra.{key}={value}"):
-        if not list(_foreign_words([word])):
+        if not list(_iterate_foreign_words([word])):
             assert word == "-m" or re.fullmatch(r"(lr|[a-z_]+)(\.\w+)*", word.partition("=")[0])
             assert "_target_" not in word
             assert not word.startswith(("hydra", "code", "part"))

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import gdbench
-from gdbench.config.user_modules import digest_of_source, importing
+from gdbench.config.user_modules import digest_source, import_from
 from gdbench.engine.factories import load_objective
 
 STEEP = """
@@ -164,8 +164,8 @@ def test_what_is_recorded_is_what_ran(tmp_path: Path) -> None:
 
     assert first["start_loss"].tolist() == [2.0, 2.0]
     assert second["start_loss"].tolist() == [18.0, 18.0]
-    assert recorded == digest_of_source(b"FACTOR = 1.0\n")
-    assert again == digest_of_source(b"FACTOR = 9.0\n")
+    assert recorded == digest_source(b"FACTOR = 1.0\n")
+    assert again == digest_source(b"FACTOR = 9.0\n")
     assert second.attrs["folder"] == first.attrs["folder"]
 
 
@@ -206,8 +206,8 @@ def test_a_module_that_was_edited_after_its_import_is_not_recorded_as_the_edit(t
         sys.modules.pop("outside", None)
 
     assert losses == [2.0, 40.0]
-    assert recorded[0] not in {digest_of_source(f"FACTOR = {factor}\n".encode()) for factor in (1.0, 20.0)}
-    assert recorded[1] == digest_of_source(b"FACTOR = 20.0\n")
+    assert recorded[0] not in {digest_source(f"FACTOR = {factor}\n".encode()) for factor in (1.0, 20.0)}
+    assert recorded[1] == digest_source(b"FACTOR = 20.0\n")
 
 
 def test_packages_and_installed_modules_keep_their_names(tmp_path: Path) -> None:
@@ -221,7 +221,7 @@ def test_packages_and_installed_modules_keep_their_names(tmp_path: Path) -> None
         (place.parent / "numpy.py").write_text("raise RuntimeError\n")
     numbers = []
     for name in ("one", "other", "one"):
-        with importing(str(tmp_path / name)):
+        with import_from(str(tmp_path / name)):
             numbers.append(importlib.import_module("inner").NUMBER)
             numbers.append(importlib.import_module("inner.deep").NUMBER)
             assert importlib.import_module("json") is json
@@ -246,7 +246,7 @@ def question_of(target: str, **arguments: Any) -> Any:
     from support.folding import folded
 
     (job,) = folded("timing=off")
-    return replace(job.question, objective_config={"_target_": target, **arguments})
+    return replace(job.spec, objective_config={"_target_": target, **arguments})
 
 
 def test_what_an_import_sets_in_torch_holds_for_the_cells_that_name_it(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import torch
 from support.folding import folded
 
 from gdbench.config.schema import FACTS
-from gdbench.config.spec import Question
+from gdbench.config.spec import CellSpec
 from gdbench.engine import build
 from gdbench.engine.cell import Cell
 from gdbench.engine.device import resolve_device
@@ -15,12 +15,12 @@ from gdbench.engine.factories import load_objective, locate
 from gdbench.errors import Unavailable, UsageError
 
 
-def questions(*overrides: str) -> list[Question]:
+def questions(*overrides: str) -> list[CellSpec]:
     """The questions of a sweep's cells."""
-    return [job.question for job in folded(*overrides, "timing=off")]
+    return [job.spec for job in folded(*overrides, "timing=off")]
 
 
-def question(*overrides: str) -> Question:
+def question(*overrides: str) -> CellSpec:
     """The question of one cell."""
     (asked,) = questions(*overrides)
     return asked

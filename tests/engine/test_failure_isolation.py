@@ -349,7 +349,7 @@ def test_a_long_traceback_keeps_its_end() -> None:
     try:
         deep(10)
     except ValueError as error:
-        failure = Failure.of(error)
+        failure = Failure.from_exception(error)
 
     assert failure.traceback is not None
     assert len(failure.traceback) <= 20_004

@@ -23,7 +23,7 @@ import gdbench
 from gdbench import Objective
 from gdbench.engine.function_digest import NOT_COMPARABLE, digest, digest_or_reason
 from gdbench.engine.function_walk import Undigestible
-from gdbench.sweeps.api import NeverDone
+from gdbench.sweeps.python_objective import NeverDone
 
 SCALE = 1
 

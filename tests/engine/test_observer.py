@@ -142,7 +142,7 @@ def test_one_infinite_number_of_many_ends_a_run() -> None:
 
     def alive(grad: Tensor) -> bool:
         seen = StepInfo(torch.tensor(0.5), grad, 1, 0)
-        return bool(observe_point(spec, 0, torch.zeros(10_000), seen, make_state(spec)).alive)
+        return bool(observe_point(spec, 0, torch.zeros(10_000), seen, make_state(spec)).finite_points)
 
     huge = torch.full((10_000,), torch.finfo(torch.float32).max)
     spoilt = torch.zeros(10_000)

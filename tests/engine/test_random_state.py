@@ -303,10 +303,12 @@ ALL_OF_CONF = """
 import sys
 from pathlib import Path
 import yaml
-from gdbench.config.compose import Composer, composing, plain
-from gdbench.sweeps.executor import execute_jobs
-from gdbench.sweeps.job_spec import Job, Silent
-from gdbench.config.spec import Question
+from gdbench.config.compose import Composer, prepare_hydra, to_plain
+from gdbench.sweeps.executor import execute
+from gdbench.sweeps.job_spec import Job
+from gdbench.sweeps.progress import Silent
+from gdbench.sweeps.sweep_spec import SweepSpec
+from gdbench.config.spec import CellSpec
 
 conf, order = Path(sys.argv[1]), int(sys.argv[3])
 shared = ["seed=[0,1,2]", "steps=3", "timing=off", f"outputs={sys.argv[2]}"]
@@ -315,15 +317,15 @@ shared = ["seed=[0,1,2]", "steps=3", "timing=off", f"outputs={sys.argv[2]}"]
 def sweep(group, *words):
     # Hydra composes one configuration, for it takes longer than the runs; each file of the group is put in it
     words = [*shared, *words]
-    with composing():
+    with prepare_hydra():
         composed = Composer()(words)
-        config = plain(composed.config)
+        config = to_plain(composed.config)
     jobs = []
     for number, file in enumerate(sorted((conf / group).glob("*.yaml"))[::order]):
         asked = {**config, group: yaml.safe_load(file.read_text())}
-        question = Question.parse(asked, {**composed.choices, group: file.stem})
+        question = CellSpec.parse(asked, {**composed.choices, group: file.stem})
         jobs.append(Job(question, number, (*words, f"{group}={file.stem}"), asked))
-    execute_jobs(jobs, words, "sweep", Silent())
+    execute(SweepSpec(given=words), jobs, Silent())
 
 
 halves = [("optimizer", "objective=quadratic", "lr=1e-3"), ("objective", "optimizer=gd", "lr=1e-6")]

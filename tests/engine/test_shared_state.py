@@ -331,7 +331,7 @@ def test_a_cell_that_is_run_twice_gives_one_answer(folder: Path) -> None:
     from support.folding import folded
 
     (job,) = folded("objective=rosenbrock", "optimizer=gd", "dtype=float64", "lr=[0.001,0.002]", "timing=off")
-    cell = build.build_cell(job.question)
+    cell = build.build_cell(job.spec)
     first, second = (run_cell(cell).columns["final_loss"].tolist() for _ in range(2))
 
     assert first == second

@@ -58,7 +58,7 @@ def cells(optimizer: str, impl: str, *words: str) -> list[Job]:
 
 def check_timed(job: Job) -> None:
     """A run with the clock on has a step time and no error."""
-    columns: Any = run_cell(build.build_cell(job.question)).columns
+    columns: Any = run_cell(build.build_cell(job.spec)).columns
     names = ("status", "error", "timing_error", "timed", "step_s")
     told = {name: plain(columns[name], 0) if name in columns else None for name in names}
 

@@ -56,7 +56,8 @@ class Work:
 @pytest.fixture(autouse=True)
 def free_reference(monkeypatch: pytest.MonkeyPatch) -> None:
     """The reference loop takes no time by this clock: blocks of it would hold as many real steps as they may."""
-    monkeypatch.setattr("gdbench.engine.timing_pass.make_notebook_loop", lambda *_: lambda count: lambda: None)
+    free = lambda *_: lambda count: lambda: None  # noqa: E731
+    monkeypatch.setattr("gdbench.engine.timing_pass.make_notebook_loop", free)
 
 
 def timed(make: Any = gd, seconds: float = 100.0, **cell: Any) -> CellResult:
@@ -251,14 +252,14 @@ def careless(lr: float) -> Method:
 @pytest.mark.parametrize(
     ("make", "error"),
     [
-        (idle, "the timed pass is not where the watched one was after 1 step"),
+        (idle, "the timed pass is not where the observed one was after 1 step"),
         pytest.param(
-            careless, "the timed pass took 10 gradients where the watched one took 20", marks=pytest.mark.slow
+            careless, "the timed pass took 10 gradients where the observed one took 20", marks=pytest.mark.slow
         ),
     ],
 )
 def test_a_cheat_is_caught(make: Callable[[float], Method], error: str) -> None:
-    """A method that does other work when nobody looks has no times and the reason; what was watched stays."""
+    """A method that does other work when nobody looks has no times and the reason; what was observed stays."""
     torch.set_num_threads(1)
     answer = timed(make)
 

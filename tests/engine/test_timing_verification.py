@@ -40,7 +40,8 @@ TIMES = ("step_s", "first_step_s", "time_to_target_s", "step_time_ratio", "refer
 @pytest.fixture(autouse=True)
 def one_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """On one CPU thread passes are compared to the bit; the reference loop takes no time, as nothing here asks it."""
-    monkeypatch.setattr("gdbench.engine.timing_pass.make_notebook_loop", lambda *_: lambda count: lambda: None)
+    free = lambda *_: lambda count: lambda: None  # noqa: E731
+    monkeypatch.setattr("gdbench.engine.timing_pass.make_notebook_loop", free)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

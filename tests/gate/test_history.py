@@ -153,7 +153,7 @@ def test_the_trend_draws_times_and_what_changed(kept: tuple[Path, list[str]], tm
     page = write_trend(rows, changes, tmp_path).read_text()
 
     assert (time.title, ops.title) == ("Time of a step", "Operations of a step")
-    assert [(row["kind"], row["number"]) for row in drawn] == [*(("seen", n + 1) for n in range(30)), ("change", 10)]
+    assert [(row["kind"], row["number"]) for row in drawn] == [*(("value", n + 1) for n in range(30)), ("change", 10)]
     assert {file.name for file in (tmp_path / "figures").iterdir()} == {
         f"trend-{name}.{form}" for name in ("step_time_ratio", "ops-per-step") for form in ("svg", "png")
     }

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from gdbench.config.paths import config_folder
+from gdbench.config.config_folders import config_folder
 from gdbench.gate.exact_measures import compare_answers
 from gdbench.gate.probe import answer_request
 from gdbench.gate.probe_client import run_probes

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gdbench.config.compose import Composer, initialized, plain
-from gdbench.config.hydra_plugins import store
-from gdbench.config.paths import config_folder
-from gdbench.config.spec import Question
+from gdbench.config.compose import Composer, lock_hydra, to_plain
+from gdbench.config.config_folders import config_folder
+from gdbench.config.hydra_plugins import register_configs
+from gdbench.config.spec import CellSpec
 from gdbench.errors import UsageError
 from gdbench.gate.series import Series, SourceTree
 from gdbench.gate.suite import Suite, load_suite
@@ -30,13 +30,13 @@ def suite(folder: Path, text: str) -> Suite:
 @pytest.mark.parametrize("name", SUITES)
 def test_every_shipped_series_poses_a_question(name: str) -> None:
     """Its overrides compose to a valid run."""
-    store()
-    with initialized():
+    register_configs()
+    with lock_hydra():
         compose = Composer()
         for series in load_suite(name).series:
             fixed, overrides = SourceTree(Path(), "here").build_request(series)
             composed = compose(overrides)
-            question = Question.parse(plain(composed.config), composed.choices)
+            question = CellSpec.parse(to_plain(composed.config), composed.choices)
 
             assert fixed == []
             assert question.size == 1
@@ -50,8 +50,8 @@ def test_a_side_may_lie_in_a_folder_of_any_name(own: Path, tmp_path: Path, name:
     own.rename(tmp_path / name / "mine")
     series = Series("s", (("objective", "bowl"), ("optimizer", "sign")), code="mine")
     fixed, overrides = SourceTree(tmp_path / name, "here").build_request(series)
-    store()
-    with initialized():
+    register_configs()
+    with lock_hydra():
         config = Composer(fixed)(overrides).config
 
     assert config.objective["_target_"] == "own_things.bowl"

@@ -389,7 +389,7 @@ def test_runs_stay_in_the_domain(impl: str) -> None:
     """Through the runner every implementation is brought back into [-1, 1] after each step."""
     (job,) = folded("objective=reddi", "optimizer=gd", "lr=0.01,0.1", "steps=30", f"impl={impl}", "device=cpu",
                            "dtype=float64", "timing=off")  # fmt: skip
-    answer = run_cell(build_cell(job.question))
+    answer = run_cell(build_cell(job.spec))
 
     assert not {"failed", "unavailable"} & set(answer.columns["status"].tolist())
     assert (abs(np.array(answer.traces["x"].tolist())) <= 1).all()

@@ -12,7 +12,7 @@ from support.laws import apart, manual, objective, path
 from torch import Tensor
 
 from gdbench.config.schema import AROUND
-from gdbench.config.spec import Choice, Question
+from gdbench.config.spec import CellSpec, Choice
 from gdbench.engine import build
 from gdbench.engine.oracle import oracle
 from gdbench.engine.runner import run_cell
@@ -123,13 +123,13 @@ def test_the_true_gradient_is_recorded() -> None:
     assert float((x - start).norm()) == pytest.approx(0.1, rel=1e-6)  # type: ignore[operator,union-attr]
 
 
-def question(impl: str, **around: Choice) -> Question:
+def question(impl: str, **around: Choice) -> CellSpec:
     """A cell of three seeds and two learning rates, with something around the method."""
     words = [f"{group}={choice.name}" for group, choice in around.items()]
     more = [f"{group}.{key}={value}" for group, choice in around.items() for key, value in choice.config.items()]
     asked = ["objective=rosenbrock", f"impl={impl}", "optimizer=adam", "lr=0.01,0.02", "seed=0,1,2", "steps=25"]
     (job,) = folded(*asked, "dtype=float64", "timing=off", "trace=none", *words, *more)
-    return job.question
+    return job.spec
 
 
 WRAPPED = {
@@ -139,7 +139,7 @@ WRAPPED = {
 }
 
 
-def losses(asked: Question) -> np.ndarray:
+def losses(asked: CellSpec) -> np.ndarray:
     """Where the runs of a cell end."""
     return np.asarray(run_cell(build.build_cell(asked)).columns["final_loss"])
 

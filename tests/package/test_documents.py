@@ -168,7 +168,7 @@ def test_every_constant_of_how_we_measure_is_read_from_the_code() -> None:
 def test_the_reference_leaves_nothing_out() -> None:
     """Every column, objective, optimizer, setting and verb has its place, and a function of two numbers its picture."""
     from gdbench.cli.help import VERBS
-    from gdbench.config.paths import config_folder
+    from gdbench.config.config_folders import config_folder
     from website import reference
     from website.facts import by_family, entries
 

@@ -13,11 +13,11 @@ from support.tiers import representatives
 
 from experiments import record
 from experiments.record import HOME, NAMES, ExperimentRun
-from gdbench.config.compose import Composer, initialized, plain
-from gdbench.config.hydra_plugins import store
-from gdbench.config.spec import Question
+from gdbench.config.compose import Composer, lock_hydra, to_plain
+from gdbench.config.hydra_plugins import register_configs
+from gdbench.config.spec import CellSpec
 from gdbench.gate.baseline import build_series, read_baseline
-from gdbench.sweeps.job import keys, nothing
+from gdbench.sweeps.job import compute_run_keys, make_empty_answer
 
 Rerun = Callable[[str], ExperimentRun]
 
@@ -67,14 +67,14 @@ def test_what_an_experiment_expects_is_a_baseline_of_the_gate(name: str) -> None
     """``gate --baseline experiments/NAME/expected.csv`` asks each run's own question again: its key says so."""
     table = read_baseline(HOME / name / "expected.csv")
     rows = list(zip(build_series(table), table["run_id"], strict=True))
-    store()
-    with initialized():
+    register_configs()
+    with lock_hydra():
         compose = Composer()
         for series, run in rows[:: max(1, len(rows) // 2)]:
             composed = compose(series.overrides)
-            question = Question.parse(plain(composed.config), composed.choices)
+            question = CellSpec.parse(to_plain(composed.config), composed.choices)
 
-            assert keys(question, nothing(question, "failed", ""))[0].decode() == run
+            assert compute_run_keys(question, make_empty_answer(question, "failed", ""))[0].decode() == run
 
 
 def check_theory(name: str, rerun: ExperimentRun) -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any
 
+import pytest
+
 from gdbench.cli.main import main
 
 LIBRARIES = ("hydra", "omegaconf", "torch")
@@ -30,14 +32,41 @@ def callables() -> dict[str, Any]:
     return named
 
 
-def test_a_sweep_leaves_every_function_of_its_libraries_in_place(tmp_path: Path) -> None:
-    """After a sweep no function, class or method of hydra, omegaconf and torch is another one than before."""
-    words = ["-m", "lr=0.01,0.1", "timing=off", "steps=3", "--quiet", f"outputs={tmp_path}"]
-    importlib.import_module("gdbench.sweeps.invocation")
+@pytest.fixture
+def before() -> dict[str, Any]:
+    """The namespaces before a sweep."""
+    importlib.import_module("gdbench.sweeps.command_line")
     importlib.import_module("gdbench.sweeps.job")
-    before = callables()
-    assert main(words) == 0
+    return callables()
+
+
+def sweep(tmp_path: Path) -> None:
+    """Run a sweep as the command line does."""
+    assert main(["-m", "lr=0.01,0.1", "timing=off", "steps=3", "--quiet", f"outputs={tmp_path}"]) == 0
+
+
+def test_a_sweep_leaves_every_function_of_its_libraries_in_place(tmp_path: Path, before: dict[str, Any]) -> None:
+    """After a sweep no function, class or method of hydra, omegaconf and torch is another one than before."""
+    sweep(tmp_path)
     after = callables()
 
     assert len(before) > 1000
     assert [name for name in before if after.get(name) is not before[name]] == []
+
+
+@pytest.mark.parametrize("place", ["config.hydra_loader.read_config", "sweeps.planner.make_job", "sweeps.job.run_cell"])
+def test_no_function_of_its_libraries_is_replaced_during_a_sweep(
+    place: str, tmp_path: Path, before: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While Hydra reads a file, cells are planned and a cell runs, no function of the libraries is another one."""
+    module, _, name = f"gdbench.{place}".rpartition(".")
+    inner, during = getattr(importlib.import_module(module), name), {}
+
+    def look(*args: Any, **options: Any) -> Any:
+        during.update(callables())
+        return inner(*args, **options)
+
+    monkeypatch.setattr(f"gdbench.{place}", look)
+    sweep(tmp_path)
+
+    assert [name for name in before if during.get(name) is not before[name]] == []

@@ -86,7 +86,7 @@ def trace(outputs: Path, objective: str, impl: str, lr: float = 0.1, steps: int 
 def gradient(objective: str) -> torch.Tensor:
     """The gradient at the start, by the way that every run takes to it."""
     (job,) = folded(f"objective={objective}", "device=cpu")
-    cell = build_cell(job.question)
+    cell = build_cell(job.spec)
     return cell.oracle(laned=False).grad(cell.start(0), 0)[1]
 
 

@@ -17,8 +17,9 @@ from gdbench.errors import UsageError
 from gdbench.report.terminal.live import format_progress_line, render_snapshot
 from gdbench.report.terminal.text_plot import Curve, plot_curves
 from gdbench.results.live_status import SweepMonitor, SweepSnapshot
-from gdbench.sweeps.executor import execute_jobs
-from gdbench.sweeps.job_spec import Silent
+from gdbench.sweeps.executor import execute
+from gdbench.sweeps.progress import Silent
+from gdbench.sweeps.sweep_spec import SweepSpec
 
 
 class Looks(Silent):
@@ -43,7 +44,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Looks:
     looks = Looks(root)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
-        execute_jobs(folded("optimizer=gd,adam,momentum", "lr=0.01,0.1", "steps=200", "timing=off"), [], "sweep", looks)
+        execute(SweepSpec(), folded("optimizer=gd,adam,momentum", "lr=0.01,0.1", "steps=200", "timing=off"), looks)
     return looks
 
 

@@ -539,7 +539,7 @@ def test_an_archive_gives_the_same_folders(outputs: Path, command: Callable[...,
     assert command("sweeps", "archive", "first", "sweep", "--to", "both.zip").code == 0
     assert command("sweeps", "archive", "first", "--to", "both.zip").code == 2
     refused = command("sweeps", "restore", "both.zip")
-    assert (refused.code, "is there already" in refused.err) == (2, True)
+    assert (refused.code, " exists: " in refused.err) == (2, True)
     assert command("sweeps", "rm", "first", "sweep", "--yes").code == 0
     done = command("sweeps", "restore", "both.zip")
 
@@ -591,7 +591,7 @@ def test_find_takes_folders_names_and_beginnings(outputs: Path) -> None:
 
     for word in (str(folder), f"{folder.parent.name}/{folder.name}", "first", folder.name):
         assert find_sweep(word, outputs) == folder
-    with pytest.raises(UsageError, match=r"may be any of 2 sweeps: .*Name one by its folder"):
+    with pytest.raises(UsageError, match=r"is ambiguous .2 sweeps.: .*Give the folder"):
         find_sweep(folder.parent.name, outputs)
 
 

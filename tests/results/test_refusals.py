@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import gdbench
-from gdbench.config.compose import Composer, composing
+from gdbench.config.compose import Composer, prepare_hydra
 from gdbench.config.sweep_axes import list_values
 from gdbench.errors import was_interrupted
 from gdbench.objectives.classical import styblinski_tang
@@ -252,7 +252,7 @@ def test_an_interruption_is_found_behind_other_errors() -> None:
 @pytest.mark.parametrize("context", [Context(prec=2), Context(prec=5, traps=[Inexact])], ids=["two digits", "trapping"])
 def test_ranges_are_counted_in_no_context_of_the_callers(context: Context) -> None:
     """An app that computes in decimals of its own gets the same cells, lanes and minima."""
-    with composing():
+    with prepare_hydra():
         composer = Composer()
         words = [
             "steps=range(1000,1004)",

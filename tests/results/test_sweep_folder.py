@@ -22,8 +22,9 @@ from gdbench.results.atomic import write_json
 from gdbench.results.columns import COLUMNS
 from gdbench.results.folder_layout import PARTS, find_finished_cells
 from gdbench.results.load import load
-from gdbench.sweeps.executor import execute_jobs
-from gdbench.sweeps.job_spec import Silent
+from gdbench.sweeps.executor import execute
+from gdbench.sweeps.progress import Silent
+from gdbench.sweeps.sweep_spec import SweepSpec
 
 ROOT = Path(__file__).parents[2]
 DTYPES = {
@@ -170,7 +171,7 @@ def test_a_cell_is_on_disk_when_it_ends(tmp_path: Path, monkeypatch: pytest.Monk
     """While a sweep runs, all cells that have ended can be loaded."""
     monkeypatch.chdir(tmp_path)
     looks = Looks(tmp_path)
-    execute_jobs(folded("optimizer=gd,adam,momentum", "lr=0.01,0.02", "steps=3", "timing=off"), [], "sweep", looks)
+    execute(SweepSpec(), folded("optimizer=gd,adam,momentum", "lr=0.01,0.02", "steps=3", "timing=off"), looks)
 
     assert looks.seen == [(2, ["budget"] * 2), (4, ["budget"] * 2), (6, ["budget"] * 2)]
 

@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 import torch
 
-from gdbench.config.compose import Composer, composing
+from gdbench.config.compose import Composer, prepare_hydra
 from gdbench.engine.build import build_cell
 from gdbench.engine.cell import Cell
 from gdbench.engine.descent import descent
 from gdbench.errors import Unavailable
-from gdbench.sweeps.hydra_sweeper import fold
+from gdbench.sweeps.planner import plan_overrides
 
 OPTIMIZERS = sorted(path.stem for path in Path(__file__).parents[2].glob("conf/optimizer/*.yaml"))
 IMPLS = ("manual", "torch", "foreach", "fused")
@@ -37,7 +37,7 @@ CELLS = [
 @pytest.fixture(scope="module")
 def composer() -> Iterator[Composer]:
     """One composer for all cells, as in a sweep."""
-    with composing():
+    with prepare_hydra():
         yield Composer()
 
 
@@ -60,8 +60,8 @@ def ready(composer: Composer, objective: str, optimizer: str, impl: str) -> Cell
         "lr=null",
         "lr_scale=0.1",
     ]
-    (job,) = fold(words, composer)
-    return build_cell(job.question)
+    (job,) = plan_overrides(words, composer)
+    return build_cell(job.spec)
 
 
 @pytest.mark.parametrize(("objective", "optimizer", "impl"), CELLS, ids=["-".join(each) for each in CELLS])

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from gdbench.config.compose import Composer, composing
-from gdbench.sweeps.hydra_sweeper import fold
+from gdbench.config.compose import Composer, prepare_hydra
 from gdbench.sweeps.job_spec import Job
+from gdbench.sweeps.planner import plan_overrides
 
 
 def folded(*overrides: str) -> list[Job]:
     """The cells of a sweep."""
-    with composing():
-        return fold(list(overrides), Composer())
+    with prepare_hydra():
+        return plan_overrides(list(overrides), Composer())

@@ -35,7 +35,7 @@ __all__ = ["HEADER", "IMPORTED", "serve"]
 IMPORTED = (
     "torch",
     "gdbench.cli.main",
-    "gdbench.sweeps.invocation",
+    "gdbench.sweeps.command_line",
     "gdbench.report.terminal.sweep",
     "gdbench.report.terminal.progress",
 )

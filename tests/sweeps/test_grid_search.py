@@ -13,9 +13,8 @@ from support.tiers import count_examples
 from gdbench.analysis.tuning_metric import find_cost_class
 from gdbench.errors import UsageError
 from gdbench.sweeps.grid_search import MAX_ROUNDS, Refinement
-from gdbench.sweeps.search_axes import Listed, Span, rounded
+from gdbench.sweeps.search_axes import Grid, Listed, Score, Span, round_digits
 from gdbench.sweeps.search_budget import choose_trials
-from gdbench.sweeps.search_grid import Grid, Score
 
 FREE = Span("lr", 1e-6, 10.0, log=True, reach=(1e-12, 1e6))
 INF = math.inf
@@ -67,7 +66,7 @@ def test_an_end_is_named_where_the_range_leaves_the_best_out_and_only_there(
     best: float, low: float, decades: float
 ) -> None:
     """A range of the user's is never left, and the end that the best lies beyond is named."""
-    span = Span("lr", rounded(10.0**low), rounded(10.0 ** (low + decades)), log=True)
+    span = Span("lr", round_digits(10.0**low), round_digits(10.0 ** (low + decades)), log=True)
     search = searched(valley(10.0**best), span)
     ends = [("lr", "smaller")] if 10.0**best <= span.low else [("lr", "larger")] if 10.0**best >= span.high else []
 
@@ -180,8 +179,8 @@ def test_the_first_grid_has_as_many_points_as_asked_for(points: int) -> None:
 @given(st.floats(1e-300, 1e300))
 def test_values_have_four_digits(value: float) -> None:
     """What is tried is what can be shown: four significant digits."""
-    assert float(f"{rounded(value):.4g}") == rounded(value)
-    assert rounded(value) == pytest.approx(value, rel=5.1e-4)
+    assert float(f"{round_digits(value):.4g}") == round_digits(value)
+    assert round_digits(value) == pytest.approx(value, rel=5.1e-4)
 
 
 def test_noise_does_not_make_it_go_on_for_ever() -> None:
@@ -216,7 +215,7 @@ def test_what_was_found_can_be_read_after_an_interruption() -> None:
 def axes(draw: st.DrawFn) -> list[Span | Listed]:
     """One or two ranges, logarithmic, even, the user's or free, and now and then a list."""
     low, decades = draw(st.floats(-8, 1)), draw(st.floats(0.2, 8))
-    log = Span("lr", rounded(10.0**low), rounded(10.0 ** (low + decades)), log=True)
+    log = Span("lr", round_digits(10.0**low), round_digits(10.0 ** (low + decades)), log=True)
     ranges = draw(st.sampled_from([[FREE], [log], [FREE, Span("momentum", 0.0, 0.99)], [Span("momentum", 0.1, 0.8)]]))
     listed = draw(st.sampled_from([[], [Listed("beta", (0.0, 0.5, 0.9))]]))
     return [*ranges, *listed]
@@ -246,7 +245,9 @@ def test_every_search_makes_all_of_its_trials(
 @given(st.integers(1, 60))
 def test_a_range_with_fewer_numbers_is_tried_to_its_last(count: int) -> None:
     """A range that holds fewer numbers of four digits than there are trials is tried in all of them."""
-    span = Span("lr", 1.0, rounded(1.0 + (count - 1) / 1000), log=True) if count > 1 else Span("lr", 1.0, 1.001, True)
+    span = (
+        Span("lr", 1.0, round_digits(1.0 + (count - 1) / 1000), log=True) if count > 1 else Span("lr", 1.0, 1.001, True)
+    )
     search = searched(valley(1.02), span)
 
     assert len(search.tried) == max(2, count)

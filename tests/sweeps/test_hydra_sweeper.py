@@ -10,14 +10,16 @@ from support.folding import folded
 
 import gdbench
 from gdbench.errors import UsageError
-from gdbench.sweeps.executor import execute_jobs
+from gdbench.sweeps.executor import execute
 from gdbench.sweeps.job import run_job
-from gdbench.sweeps.job_spec import Job, Silent
+from gdbench.sweeps.job_spec import Job
+from gdbench.sweeps.progress import Silent
+from gdbench.sweeps.sweep_spec import SweepSpec
 
 
 def lanes(job: Job) -> dict[str, list[float]]:
     """The axes of a cell that hold several values, or one that was given."""
-    return {axis.name: axis.values().tolist() for axis in job.question.axes if axis.name in job.question.swept()}
+    return {axis.name: axis.values.tolist() for axis in job.spec.axes if axis.name in job.spec.swept_axes()}
 
 
 # -------------------------------------------------------------------------------------------------------- folding
@@ -67,7 +69,7 @@ def test_commas_over_numbers_are_lanes_and_all_else_makes_cells(
 
 def test_cells_are_the_product_in_the_order_given() -> None:
     """The last axis varies fastest, as in Hydra."""
-    told = [(job.question.optimizer, job.question.impl) for job in folded("optimizer=gd,adam", "impl=manual,torch")]
+    told = [(job.spec.optimizer, job.spec.impl) for job in folded("optimizer=gd,adam", "impl=manual,torch")]
 
     assert told == [("gd", "manual"), ("gd", "torch"), ("adam", "manual"), ("adam", "torch")]
 
@@ -76,7 +78,7 @@ def test_an_axis_travels_as_a_specification() -> None:
     """A thousand values are a few words in the overrides and in the configuration of a cell."""
     (job,) = folded("lr=tag(log,interval(1e-4,1))", "points=1000")
 
-    assert job.question.size == 1000
+    assert job.spec.size == 1000
     assert sum(map(len, job.overrides)) < 100
     assert job.config["lr"] == "tag(log,interval(0.0001,1.0))"
 
@@ -98,7 +100,7 @@ def test_a_shuffled_axis_keeps_its_values() -> None:
     """What Hydra would shuffle still is run in full."""
     jobs = folded("lr=shuffle(0.1,0.2,0.3)")
 
-    assert sorted(value for job in jobs for value in job.question.lanes()["lr"]) == [0.1, 0.2, 0.3]
+    assert sorted(value for job in jobs for value in job.spec.lanes()["lr"]) == [0.1, 0.2, 0.3]
 
 
 @pytest.mark.parametrize("overrides", [["steps=10,0"], ["lr=0.1,-1", "optimizer=gd,adam"], ["objective=glob(xyz)"]])
@@ -163,8 +165,8 @@ def test_a_cell_that_a_launcher_lost_becomes_failed_rows(tmp_path: Path) -> None
         run_job(given[0], folder)
         return {1: "the machine went away"}
 
-    runs = gdbench.load(execute_jobs(jobs, [], "sweep", Silent(), loses_the_second).folder)
-    whole = gdbench.load(execute_jobs(jobs, [], "sweep", Silent()).folder)
+    runs = gdbench.load(execute(SweepSpec(), jobs, Silent(), loses_the_second).folder)
+    whole = gdbench.load(execute(SweepSpec(), jobs, Silent()).folder)
 
     assert runs["status"].tolist() == ["budget", "budget", "failed", "failed"]
     assert runs["error"].tolist()[2:] == ["the machine went away"] * 2

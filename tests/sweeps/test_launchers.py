@@ -22,7 +22,7 @@ import gdbench
 from gdbench.config.overrides import quote_text
 from gdbench.config.schema import Timing
 from gdbench.errors import UsageError, format_install_command
-from gdbench.sweeps.machine_lock import NOTE, place, turn
+from gdbench.sweeps.machine_lock import NOTE, find_lock_file, lock_machine
 
 ROOT = Path(__file__).parents[2]
 LAUNCHERS = ("joblib", "submitit_local", "ray")
@@ -38,7 +38,7 @@ from pathlib import Path
 
 import torch
 from filelock import FileLock, Timeout
-from gdbench.sweeps.machine_lock import place
+from gdbench.sweeps.machine_lock import find_lock_file
 from own_things import bowl
 
 HOME = os.getpid() == int(os.environ["HOME_PROCESS"])
@@ -79,7 +79,7 @@ def guarded():
     """Fails unless somebody, its own worker, holds the lock of this machine."""
     if not HOME:
         try:
-            FileLock(place()).acquire(timeout=0)
+            FileLock(find_lock_file()).acquire(timeout=0)
         except Timeout:
             return bowl()
         raise AssertionError("it is nobody's turn")
@@ -127,9 +127,9 @@ def away(own: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         sys.modules.pop(name, None)
 
 
-def exact(place: str) -> pd.DataFrame:
+def exact(find_lock_file: str) -> pd.DataFrame:
     """The columns of a sweep that every repetition gives again."""
-    runs = gdbench.load(place)
+    runs = gdbench.load(find_lock_file)
     return runs[[name for name in runs if name not in NOT_EXACT]]
 
 
@@ -187,26 +187,26 @@ def cluster(processes: Processes, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     """The address of a Ray head on the loopback interface, which asks for a token."""
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     monkeypatch.setenv("RAY_AUTH_TOKEN", uuid.uuid4().hex * 2)
-    place = Path(tempfile.mkdtemp(prefix="gdbench-ray-"))  # not in tmp_path: a socket's path must be short
+    find_lock_file = Path(tempfile.mkdtemp(prefix="gdbench-ray-"))  # not in tmp_path: a socket's path must be short
     with socket.socket() as free, socket.create_server(("127.0.0.1", 0)) as taken:
         free.bind(("127.0.0.1", 0))
         port, dashboard = free.getsockname()[1], taken.getsockname()[1]
         free.close()
         address = f"127.0.0.1:{port}"
         try:
-            head = start_head(processes, port, dashboard, place, tmp_path)
+            head = start_head(processes, port, dashboard, find_lock_file, tmp_path)
             while not is_up(processes, address):
                 assert head.poll() is None, (tmp_path / "head.log").read_text()
             yield address
         finally:
             processes.end_all()
-            shutil.rmtree(place, ignore_errors=True)
+            shutil.rmtree(find_lock_file, ignore_errors=True)
 
 
-def start_head(processes: Processes, port: int, dashboard: int, place: Path, cwd: Path) -> Process:
+def start_head(processes: Processes, port: int, dashboard: int, find_lock_file: Path, cwd: Path) -> Process:
     """Start a Ray head; a taken port keeps its dashboard from starting, and that from asking the network."""
     words = ["start", "--head", "--block", "--node-ip-address=127.0.0.1", f"--port={port}", "--num-cpus=2"]
-    words += ["--include-dashboard=false", f"--dashboard-port={dashboard}", f"--temp-dir={place}"]
+    words += ["--include-dashboard=false", f"--dashboard-port={dashboard}", f"--temp-dir={find_lock_file}"]
     return processes.start(RAY, *words, cwd=cwd, env=SILENT, streams=Streams(log=cwd / "head.log"))
 
 
@@ -251,10 +251,10 @@ def test_a_sweep_outlives_the_head_of_its_ray(command: Callable[..., Any], away:
     assert runs["error"].iloc[-1].startswith("the launcher died: ")
 
 
-def begun(processes: Processes, place: Path, launcher: str) -> Process:
+def begun(processes: Processes, find_lock_file: Path, launcher: str) -> Process:
     """A launched sweep of a short cell, which has ended, and an endless one."""
     words = ["-m", "gdbench", "-m", "steps=10,1000000000", "timing=off", "trace=none", f"hydra/launcher={launcher}"]
-    process = processes.fork(*words, cwd=place)
+    process = processes.fork(*words, cwd=find_lock_file)
     assert process.read_line().startswith("cell 1/2 ")
     return process
 
@@ -316,8 +316,8 @@ def test_cells_that_need_not_be_alone_are_timed_side_by_side(command: Callable[.
 HOLDS = """
 import signal
 from gdbench.config.schema import Timing
-from gdbench.sweeps.machine_lock import turn
-with turn(Timing()):
+from gdbench.sweeps.machine_lock import lock_machine
+with lock_machine(Timing()):
     print("mine", flush=True)
     signal.pause()
 """
@@ -327,21 +327,24 @@ def test_a_turn_ends_with_its_worker(processes: Processes, tmp_path: Path) -> No
     """While a process has its turn no other gets one, unless it times nothing; a killed process gives it back."""
     holder = processes.fork("-c", HOLDS, cwd=tmp_path)
     assert holder.read_line("out") == "mine\n"
-    lock = FileLock(place())
+    lock = FileLock(find_lock_file())
     with pytest.raises(Timeout):
         lock.acquire(timeout=0)
-    with turn(Timing(seconds=0.0)), turn(Timing(exclusive=False)):
+    with lock_machine(Timing(seconds=0.0)), lock_machine(Timing(exclusive=False)):
         pass
     holder.kill()
     holder.wait()
-    with turn(Timing()):
+    with lock_machine(Timing()):
         pass
 
 
 def test_a_lock_that_cannot_be_had_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What stands in the way of taking turns is named, with a way around it."""
-    monkeypatch.setattr("gdbench.sweeps.machine_lock.place", lambda: tmp_path)
-    with pytest.raises(UsageError, match=r"cannot be locked \(.*\), so timed cells cannot take turns"), turn(Timing()):
+    monkeypatch.setattr("gdbench.sweeps.machine_lock.find_lock_file", lambda: tmp_path)
+    with (
+        pytest.raises(UsageError, match=r"cannot be locked \(.*\), so timed cells cannot take turns"),
+        lock_machine(Timing()),
+    ):
         pass
 
 
@@ -444,9 +447,9 @@ def test_a_launcher_finds_folders_of_any_name(command: Callable[..., Any], own: 
     name = "mïne it's a&b [z] {z} (x) ${HOME},a=b 100% ~"
     mine = own.rename(tmp_path / name)
     words = ["-m", "--config-dir", str(mine), "objective=bowl,notebook_square", "hydra/launcher=joblib", *QUIET]
-    place = [f"outputs={quote_text(name + ' out')}", f"name={quote_text(name)}"]
+    find_lock_file = [f"outputs={quote_text(name + ' out')}", f"name={quote_text(name)}"]
 
-    assert command(*words, *place, "hydra.launcher.n_jobs=1").code == 0
+    assert command(*words, *find_lock_file, "hydra.launcher.n_jobs=1").code == 0
     runs = gdbench.load(Path(f"{name} out"))
     assert (runs["status"] != "failed").all()
     assert runs["objective"].tolist() == ["bowl", "notebook_square"]

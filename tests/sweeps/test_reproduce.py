@@ -9,18 +9,19 @@ from typing import Any
 
 import pytest
 import yaml
+from support.folding import folded
 from support.laws import CONF, CONFIGURATIONS, FACTS, MATRICES, OPTIMIZERS, SMALLER
 from support.tiers import representatives
 
 import gdbench
 from gdbench.cli.reproduce import list_lines
-from gdbench.config.spec import Question
+from gdbench.config.spec import CellSpec
 from gdbench.sweeps import fingerprint
-from gdbench.sweeps.api import _composing
-from gdbench.sweeps.executor import execute_jobs
-from gdbench.sweeps.hydra_sweeper import fold
-from gdbench.sweeps.job_spec import Job, Silent
-from gdbench.sweeps.reproduce import rerun
+from gdbench.sweeps.executor import execute
+from gdbench.sweeps.job_spec import Job
+from gdbench.sweeps.progress import Silent
+from gdbench.sweeps.reproduce import reproduce
+from gdbench.sweeps.sweep_spec import SweepSpec
 
 WORDS = ("objective=rosenbrock", "optimizer=adam", "lr=[0.01,0.1]", "steps=8", "timing=off", "--quiet")
 PICKED = 50
@@ -43,7 +44,7 @@ def edit(file: Path, old: str, new: str) -> None:
 
 def forget() -> None:
     """What a new process would not know of the sources."""
-    fingerprint.refresh()
+    fingerprint.forget_changes()
     fingerprint._pinned.clear()
 
 
@@ -55,8 +56,7 @@ def picked(outputs: Path) -> list[Job]:
     chosen = random.Random(7)
     objectives = chosen.sample(sorted(set(CONFIGURATIONS) - {"fixed_delay"}), PICKED)
     optimizers = chosen.sample(sorted(set(OPTIMIZERS) - MATRICES), PICKED)
-    with _composing(None) as (composer, _):
-        (first,) = fold(["steps=3", "lr=1e-4", "timing=off", f"outputs='{outputs}'"], composer)
+    (first,) = folded("steps=3", "lr=1e-4", "timing=off", f"outputs='{outputs}'")
     nothing = {"schedule": "constant", "clip": "none", "noise": "none"}
     jobs = []
     for number, (objective, optimizer) in enumerate(zip(objectives, optimizers, strict=True)):
@@ -67,17 +67,17 @@ def picked(outputs: Path) -> list[Job]:
             "optimizer": method | {fact: FACTS[fact] for fact in FACTS if method.get(fact, 0) is None},
         }
         choices = {"objective": objective, "optimizer": optimizer, **nothing}
-        jobs.append(Job(Question.parse(config, choices), number, (), config))
+        jobs.append(Job(CellSpec.parse(config, choices), number, (), config))
     return jobs
 
 
 @pytest.mark.slow
 def test_fifty_runs_over_all_of_conf_repeat_to_the_bit(tmp_path: Path) -> None:
     """Every exact column and every recorded point of runs picked over all objectives and optimizers comes out again."""
-    execute_jobs(picked(tmp_path), [], "sweep", Silent())
+    execute(SweepSpec(), picked(tmp_path), Silent())
     runs = gdbench.load(tmp_path)
     (place,) = tmp_path.glob("*/*")
-    repeats = [rerun(place, row) for _, row in runs.iterrows()]
+    repeats = [reproduce(place, row) for _, row in runs.iterrows()]
     parted = {
         f"{row['objective']} {row['optimizer']}": list_lines(repeat)
         for (_, row), repeat in zip(runs.iterrows(), repeats, strict=True)

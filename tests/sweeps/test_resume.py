@@ -22,7 +22,7 @@ from gdbench.results import sweep_folder
 from gdbench.results.load import SkippedFile
 from gdbench.results.parquet_files import read_table, write_table
 from gdbench.sweeps.fingerprint import cell_fingerprint
-from gdbench.sweeps.source_files import _imports, sources
+from gdbench.sweeps.source_files import _list_imports, find_sources
 
 WORDS = ("-m", "optimizer=gd,adam", "impl=manual,torch", "lr=0.1,0.2", "steps=5", "timing=off")
 NOT_EXACT = re.compile(r"_s$|^started_at$|^sweep$|^overrides$|^cell_fingerprint$|^process$")
@@ -352,18 +352,18 @@ def test_the_same_question_has_the_same_key_however_it_is_written() -> None:
     from test_hydra_sweeper import folded
 
     keys = [
-        [cell_fingerprint(job.question) for job in folded("timing=off", *words)]
+        [cell_fingerprint(job.spec) for job in folded("timing=off", *words)]
         for words in (["lr=0.1,0.2"], ["lr=[0.1,0.2]"], ["lr=interval(0.1,0.2)", "points=2"], ["lr=0.1,0.2", "name=x"])
     ]
 
     assert keys == [keys[0]] * 4
     different = folded("optimizer=gd,adam", "impl=manual,torch", "steps=3,4", "seed=0,1", "dtype=float32,float64")
-    assert len({cell_fingerprint(job.question) for job in different}) == len(different)
+    assert len({cell_fingerprint(job.spec) for job in different}) == len(different)
 
 
 def test_sources_are_followed_through_imports() -> None:
     """A key covers what its objective's family needs, and not what only shows or sweeps."""
-    found = sources(frozenset({"gdbench.sweeps.job", "gdbench.objectives.classical"}))
+    found = find_sources(frozenset({"gdbench.sweeps.job", "gdbench.objectives.classical"}))
 
     assert {"gdbench.engine.observer", "gdbench.engine.timer", "gdbench.objectives.classical", "gdbench.tree"} <= set(
         found
@@ -410,7 +410,7 @@ def test_imports_are_read_off_the_text_as_a_parser_finds_them(tmp_path: Path) ->
         name = f"some.package.of.{path.stem}"
         package = name if path.name == "__init__.py" else "some.package.of"
 
-        assert parsed(package, path.read_text(encoding="utf-8")) <= set(_imports(name, path)), path
+        assert parsed(package, path.read_text(encoding="utf-8")) <= set(_list_imports(name, path)), path
 
 
 # ------------------------------------------------------------------------------------------------------------ plan

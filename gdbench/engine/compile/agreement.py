@@ -23,7 +23,7 @@ NUDGE_COUNT = 4
 
 
 class CompiledStepError(RuntimeError):
-    """A compiled step has computed something else than the eager step."""
+    """A compiled step differs from the eager step by more than rounding."""
 
 
 def check_agreement(

@@ -1,4 +1,4 @@
-"""Compiles steps in lanes ahead of time: inductor's shared library, which needs no compiler where it is loaded."""
+"""Compile steps in lanes ahead of time to a shared library of inductor's, which loads without a compiler."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def trace_graph(code: Callable[..., Sequence[Tensor]], given: Sequence[Tensor]) 
         if _depends_on_lane_count(graph):
             return None
         lanes = Dim("lanes", min=2)
-        axes = tuple({each.dim() - 1: lanes} if each.dim() else {} for each in given)
+        axes = tuple({tensor.dim() - 1: lanes} if tensor.dim() else {} for tensor in given)
         module: GraphModule = export(graph, given, dynamic_shapes=axes, strict=False).module()
     except Exception:  # of many kinds: it looks at numbers, or at the number of lanes, or does what none can follow
         return None
@@ -40,7 +40,7 @@ def trace_graph(code: Callable[..., Sequence[Tensor]], given: Sequence[Tensor]) 
 
 
 def _depends_on_lane_count(graph: GraphModule) -> bool:
-    """Whether the tracing has decided anything by the number of lanes, but that it is one number."""
+    """Whether the trace holds for some numbers of lanes only."""
     values = [node.meta["val"] for node in graph.graph.nodes if node.op == "placeholder"]
     lanes = {value.shape[-1].node.expr for value in values if value.dim()}
     guards = [guard.expr for guard in values[0].fake_mode.shape_env.guards]
@@ -53,7 +53,7 @@ def _is_name(expression: Any) -> bool:
 
 
 def compile_library(module: GraphModule, given: Sequence[Tensor], folder: Path) -> Path | None:
-    """The library of a graph, made in an empty folder; None if it would need more than itself."""
+    """The library of a graph, built in an empty folder; None if it needs further files."""
     options = {
         **OPTIONS,
         "post_grad_custom_pre_pass": UnstackPass(),
@@ -63,4 +63,4 @@ def compile_library(module: GraphModule, given: Sequence[Tensor], folder: Path) 
         warnings.simplefilter("ignore", FutureWarning)  # torch's own, of torch's own code
         made = Path(aot_compile(module, tuple(given), options=options))  # type: ignore[arg-type]
     # What has no C interface is called through a list that lies beside.
-    return None if [each for each in folder.rglob("*.json") if not each.stem.endswith("_metadata")] else made
+    return None if [file for file in folder.rglob("*.json") if not file.stem.endswith("_metadata")] else made

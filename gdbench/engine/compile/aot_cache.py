@@ -1,9 +1,10 @@
-"""Steps in lanes as a shared library of inductor's, kept from one process to the next.
+"""On-disk cache of compiled steps in lanes, as shared libraries of inductor's.
 
-torch.compile keeps its kernels too, but to find them it must import the compiler, trace and lower: five seconds, which
-is longer than the steps of a million runs. Here a run of the steps on a few lanes is written down, operation by
-operation, and that record, with all else that a library depends on, names the file: where it is there, no compiler is
-imported. A call also costs a fifth less than that of a graph, and lets other threads use Python meanwhile.
+torch.compile caches its kernels too, but to find them it must import the compiler, trace and lower: five seconds, which
+is longer than the steps of a million runs. Importing ``torch._inductor`` alone, which the documented loaders need,
+takes 1 CPU s. Here the operations of the steps on a few lanes are listed, and the hash of that list and of all else
+that a library depends on names the file, so that a warm start imports no compiler. A call costs a fifth less
+than that of a graph, and lets other threads use Python meanwhile.
 """
 
 from __future__ import annotations
@@ -29,13 +30,13 @@ from gdbench.engine.compile.op_trace import trace_operations
 __all__ = ["Library", "load_or_build", "read_library"]
 
 SOURCES = ("aot_build.py", "aot_cache.py", "op_trace.py", "unstack_pass.py")
-"""What of our own a library depends on."""
+"""gdbench's sources that a library depends on."""
 SETTINGS = ("AOT_INDUCTOR", "CXX", "TORCHINDUCTOR")
-"""How the environment variables begin that change what a compiler makes."""
+"""Prefixes of environment variables that change compiled code."""
 OFF = ("TORCH_COMPILE_DISABLE", "TORCHDYNAMO_DISABLE", "TORCHINDUCTOR_FORCE_DISABLE_CACHES")
 DIGEST = hashlib.sha256().digest_size
 UNBUILDABLE = b""
-"""What is kept where the compiler can make no library, so that it is not asked again."""
+"""Stored where the compiler can build no library, so that it is not tried again."""
 
 _pointer = ctypes.pythonapi.PyCapsule_GetPointer
 _pointer.restype, _pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
@@ -44,10 +45,10 @@ _capsule.restype, _capsule.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes
 
 
 def load_or_build(code: Callable[..., Any], at: Sequence[Any]) -> Library | None:
-    """The library of ``code(*at)`` for any number of lanes, the last axis of every tensor in ``at``, here few.
+    """The library of ``code(*at)`` for any number of lanes, the last axis of every tensor in ``at``, loaded or built.
 
-    It is loaded, or made where there is none. None where torch.compile must do: off Linux, with a torch that cannot,
-    where compilers are switched off, and for code that looks at its numbers, draws at random or brings much along.
+    None where torch.compile is needed instead: off Linux, with a torch that lacks the functions,
+    where compilers are switched off, and for code that reads its numbers, draws at random or holds large constants.
     """
     steps = _FlatFunction(code, at)
     if not _is_possible(steps.given):
@@ -64,7 +65,7 @@ def load_or_build(code: Callable[..., Any], at: Sequence[Any]) -> Library | None
 
 
 class _FlatFunction:
-    """Code as a function of tensors that returns tensors; what else it is given and returns stays as it is."""
+    """A function of flat lists of tensors made from ``code``; other inputs and outputs are constants."""
 
     spec: TreeSpec
 
@@ -84,7 +85,7 @@ class _FlatFunction:
 
 
 class Library:
-    """A loaded library, which is called as the code that it was made of, with tensors of the same kinds."""
+    """A loaded library, called like the code that it was built from, with tensors of the same kinds."""
 
     def __init__(self, path: Path, result: Sequence[Any], spec: TreeSpec) -> None:
         """``result`` and ``spec`` are those of the code's flat result."""
@@ -100,20 +101,22 @@ class Library:
     def __call__(self, *at: Any) -> Any:
         """The code's result; other threads may use Python meanwhile, as ctypes lets go of it."""
         given = [leaf.contiguous() for leaf in tree_flatten(at)[0] if isinstance(leaf, Tensor)]
-        handles = [_pointer(each, None) for each in torch._C._aoti.unsafe_alloc_void_ptrs_from_tensors(given)]
+        handles = [_pointer(capsule, None) for capsule in torch._C._aoti.unsafe_alloc_void_ptrs_from_tensors(given)]
         ins, outs = (ctypes.c_void_p * len(given))(*handles), (ctypes.c_void_p * len(self.places))()
         sizes = ctypes.c_size_t(len(ins)), ctypes.c_size_t(len(outs))
         if self.run(self.container, ins, sizes[0], outs, sizes[1], None, None):
             raise RuntimeError("a compiled step has failed")
         leaves = list(self.result)
-        tensors = torch._C._aoti.alloc_tensors_by_stealing_from_void_ptrs([_capsule(each, None, None) for each in outs])
+        tensors = torch._C._aoti.alloc_tensors_by_stealing_from_void_ptrs(
+            [_capsule(pointer, None, None) for pointer in outs]
+        )
         for place, tensor in zip(self.places, tensors, strict=True):
             leaves[place] = tensor
         return tree_unflatten(leaves, self.spec)
 
 
 def find_folder() -> Path:
-    """Where libraries are kept: in inductor's own folder."""
+    """The folder of the cached libraries, within inductor's own."""
     given = os.environ.get("TORCHINDUCTOR_CACHE_DIR")
     try:
         user = re.sub(r'[\\/:*?"<>|]', "_", getpass.getuser())
@@ -123,15 +126,15 @@ def find_folder() -> Path:
 
 
 def _is_possible(given: Sequence[Tensor]) -> bool:
-    """Whether libraries can be had at all, and may."""
+    """Whether libraries are supported here and not switched off."""
     dynamo = sys.modules.get("torch._dynamo.config")
     off = any(os.environ.get(name, "0") == "1" for name in OFF) or getattr(dynamo, "disable", False)
     able = hasattr(getattr(torch._C, "_aoti", None), "alloc_tensors_by_stealing_from_void_ptrs")
-    return sys.platform == "linux" and able and not off and all(each.device.type == "cpu" for each in given)
+    return sys.platform == "linux" and able and not off and all(tensor.device.type == "cpu" for tensor in given)
 
 
 def _list_dependencies() -> tuple[str, ...]:
-    """What a library depends on beside its code: what stays for the life of the process, threads and settings."""
+    """What a library depends on beside its code: constants of the process, threads and settings."""
     settings = [f"{name}={value}" for name, value in sorted(os.environ.items()) if name.startswith(SETTINGS)]
     return (*_list_lasting_dependencies(), str(torch.get_num_threads()), *settings)
 
@@ -151,7 +154,7 @@ def _hash(content: bytes) -> bytes:
 
 
 def read_library(path: Path) -> bytes | None:
-    """What is kept there, which ends with its digest; None where nothing is, or something else."""
+    """The content of a cache file, which ends with its digest; None where it is missing or damaged."""
     try:
         content = path.read_bytes()
     except OSError:
@@ -161,7 +164,7 @@ def read_library(path: Path) -> bytes | None:
 
 
 def _build(steps: _FlatFunction, path: Path) -> bytes:
-    """Make a library and keep it, complete under its name or not at all, whoever else is making it."""
+    """Build a library and store it atomically, as other processes may build the same."""
     from gdbench.engine.compile.aot_build import compile_library, trace_graph
 
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What code does with tensors, written down: two codes of one record compute the same."""
+"""Trace of the tensor operations of code, as text: equal traces compute the same."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from torch.utils._python_dispatch import TorchDispatchMode
 __all__ = ["UntraceableError", "trace_operations"]
 
 MAX_CONSTANTS = 2**12
-"""Tensors that code brings along are written down, if they have no more numbers."""
+"""Constant tensors of the code are hashed if they hold no more numbers."""
 REVEALING = frozenset({"tolist", "numpy", "__array__", "__dlpack__", "data_ptr", "storage", "untyped_storage"})
-"""What shows numbers of a tensor to Python with no operation in between."""
+"""Functions that show numbers of a tensor to Python without a dispatched operation."""
 REFUSED = (torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape, torch.Tag.nondeterministic_seeded)
 
 
 class UntraceableError(Exception):
-    """A record would not be all: Python has looked at a number, drawn one, or brought many along."""
+    """The trace would be incomplete: the code reads a number, draws one, or holds large constants."""
 
 
 def trace_operations(code: Callable[..., Sequence[Tensor]], given: Sequence[Tensor]) -> str:
-    """The operations of ``code(*given)``. Raises UnrecordedError."""
+    """The operations of ``code(*given)``, one a line. Raises UntraceableError."""
     ledger = _OpTrace(given)
     with _Guard(), ledger:
         result = code(*given)
-    return "\n".join([*ledger.lines, f"return {ledger.told(result)}"])
+    return "\n".join([*ledger.lines, f"return {ledger.describe(result)}"])
 
 
 class _Guard(TorchFunctionMode):
-    """Lets Python see no number of a tensor."""
+    """Refuses calls that show Python a number of a tensor."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if getattr(func, "__name__", "") in REVEALING:
@@ -42,13 +42,13 @@ class _Guard(TorchFunctionMode):
 
 
 class _OpTrace(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Writes operations down. A tensor is called by its memory and its place there, which views and changes share."""
+    """Lists operations. A tensor is named by its storage and layout, so that views and writes in place show."""
 
     def __init__(self, given: Sequence[Tensor]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.names: dict[int, int] = {}
         self.held: list[Any] = []
-        self.lines = [f"given {[self.name(each, new=True) for each in given]}"]
+        self.lines = [f"given {[self.name(tensor, new=True) for tensor in given]}"]
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -59,23 +59,23 @@ class _OpTrace(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if any(tag in func.tags for tag in REFUSED):
             raise UntraceableError(str(func))
         with torch._C.DisableTorchFunction():  # it is no look of the code's
-            asked = f"{func} {self.told(args)} {self.told(kwargs or {})}"
+            asked = f"{func} {self.describe(args)} {self.describe(kwargs or {})}"
             result = func(*args, **(kwargs or {}))
-            self.lines.append(f"{asked} = {self.told(result, new=True)}")
+            self.lines.append(f"{asked} = {self.describe(result, new=True)}")
         return result
 
-    def told(self, value: Any, new: bool = False) -> str:
-        """A value of any kind in words; ``new`` where an operation has just made it."""
+    def describe(self, value: Any, new: bool = False) -> str:
+        """A value as text; ``new`` where it is an operation's result."""
         if isinstance(value, Tensor):
             return self.name(value, new)
         if isinstance(value, dict):
-            return "{" + ", ".join(f"{name}: {self.told(each, new)}" for name, each in value.items()) + "}"
+            return "{" + ", ".join(f"{name}: {self.describe(part, new)}" for name, part in value.items()) + "}"
         if isinstance(value, tuple | list):
-            return "[" + ", ".join(self.told(each, new) for each in value) + "]"
+            return "[" + ", ".join(self.describe(part, new) for part in value) + "]"
         return repr(value)
 
     def name(self, tensor: Tensor, new: bool = False) -> str:
-        """What a tensor is called; one that the code has brought along is written out."""
+        """The name of a tensor, with a hash of its numbers where it is a constant of the code."""
         storage = tensor.untyped_storage()
         number = self.names.setdefault(storage._cdata, len(self.names))
         name = (

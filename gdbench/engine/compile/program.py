@@ -1,10 +1,10 @@
-"""Our own steps, compiled: hyper-parameters and step number come as tensors, so one graph serves a cell.
+"""Compiled steps of methods: hyper-parameters and step number are tensors, so one graph serves a cell.
 
-A run alone takes a step a call. Lanes take several, and are looked at, within one graph of any number of lanes: what is
-seen then stays in registers from one step to the next.
+One run takes one step per call. Lanes take several per call, and are observed within the graph, which holds for any
+number of lanes: the observations then stay in registers from one step to the next.
 
 A graph holds for states of one kind: other containers, plain numbers or shapes in a state have a graph of their own,
-and the first steps of each are held against the eager ones.
+and the first steps of each are compared with eager ones.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ __all__ = ["CompiledLanes", "ObservePoint", "Program", "compile_method"]
 
 
 class CompiledState(NamedTuple):
-    """All that a compiled step needs beside x: k and the hyper-parameters in float64, and the method's own state."""
+    """State of a compiled run: k and the hyper-parameters in float64, and the method's own state."""
 
     k: Tensor
     hyper: dict[str, Tensor]
@@ -52,7 +52,7 @@ class CompiledState(NamedTuple):
 
 
 class CompiledLanes(NamedTuple):
-    """A method in lanes, whose steps are taken and looked at within one graph."""
+    """A method in compiled lanes, whose steps are taken and observed within one graph."""
 
     init: Callable[[Params], tuple[Params, CompiledState]]
     """``init(x) -> (x, state)``, both with the lanes as the last axis of every tensor."""
@@ -64,7 +64,7 @@ class CompiledLanes(NamedTuple):
 
     @staticmethod
     def shown(tree: Any) -> Any:
-        """An x or a state that ``steps`` gave, with the lanes first, as the rest of the world knows it."""
+        """An x or a state that ``steps`` returned, with the lanes first, as the rest of gdbench has it."""
         return put_lanes_first(tree)
 
 
@@ -95,7 +95,7 @@ class Program:
         self.compiling = threading.Lock()
 
     def method(self, hyper: Mapping[str, Any]) -> Method:
-        """The Method with these hyper-parameters, for a run alone: floats, 0-d float64 tensors and switches."""
+        """The Method with these hyper-parameters, for a single run: floats, 0-d float64 tensors and switches."""
         make, numbers, structure = self._parts(hyper)
         ready: dict[tuple[int, int], Stage] = {}
 
@@ -147,15 +147,17 @@ class Program:
         return CompiledLanes(lambda x: self._begin(make, numbers, x, laned=True), steps, output_at, made.constant_cost)
 
     def _parts(self, hyper: Mapping[str, Any]) -> tuple[Callable[..., Method], dict[str, Any], tuple[Any, ...]]:
-        """The method still to be given its numbers, these, and what else makes its graph."""
-        numbers = {name: each for name, each in hyper.items() if isinstance(each, float | Tensor) and not is_zero(each)}
-        fixed = {name: each for name, each in hyper.items() if name not in numbers}
+        """The method factory without its numbers, the numbers, and the other arguments, which key the graph."""
+        numbers = {
+            name: value for name, value in hyper.items() if isinstance(value, float | Tensor) and not is_zero(value)
+        }
+        fixed = {name: value for name, value in hyper.items() if name not in numbers}
         return partial(self.make, **fixed), numbers, tuple(sorted(fixed.items()))
 
     def _begin(
         self, make: Callable[..., Method], numbers: Mapping[str, Any], x: Params, laned: bool
     ) -> tuple[Params, CompiledState]:
-        """What a compiled run starts with at x; a compiler takes a tensor that it meets twice for one, so none is."""
+        """The x and state that a compiled run starts with; no two tensors are one object."""
         float64 = partial(torch.as_tensor, dtype=torch.float64, device=choose_scalar_device(x))
         hyper = {name: float64(number).clone() for name, number in numbers.items()}
         state = make(**hyper).begin(x, laned)
@@ -175,13 +177,13 @@ class Program:
                 started = time.perf_counter()
                 with pause_gc():
                     stages = walk.explore(kind, at, origin, self.kinds)
-                self.stages |= {(key, each): stage for each, stage in stages.items()}
+                self.stages |= {(key, kind): stage for kind, stage in stages.items()}
                 self.compile_s += time.perf_counter() - started
             return self.stages[key, kind]
 
 
 def copy_contiguous(leaf: Tensor) -> Tensor:
-    """A copy of a tensor, contiguous, that autograd knows nothing of."""
+    """A contiguous, detached copy of a tensor."""
     return leaf.detach().clone(memory_format=torch.contiguous_format)
 
 

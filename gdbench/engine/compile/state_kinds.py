@@ -1,4 +1,4 @@
-"""The kinds of state that a compiled run goes through: a graph for each, held against the eager steps."""
+"""A graph for each kind of state that a compiled run goes through, compared with the eager steps."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ __all__ = ["Graph", "GraphBuilder", "RunOrigin", "Stage", "StateKind", "describe
 
 Graph = Callable[..., Any]
 MAX_KINDS = 8
-"""A state that is of so many kinds in as many calls is taken to be of another one in every step."""
+"""A state of so many kinds in as many calls is taken to change its kind in every step."""
 MIN_CHECKED_CALLS = 3
-"""So many first calls at least are held against eager ones: what a graph holds fast shows from the second on."""
+"""At least this many first calls are compared with eager ones: what a graph froze shows from the second on."""
 
 
 class StateKind(NamedTuple):
-    """What x and state are beside the numbers in them; how many lanes there are is left open."""
+    """Structure, dtypes and shapes of x and state, without the number of lanes."""
 
     form: Form
     names: tuple[str, ...]
@@ -52,13 +52,13 @@ def _describe_shape(leaf: Tensor, lanes: int | None) -> tuple[Any, ...]:
 
 
 def describe_inputs(at: StepInputs) -> tuple[Any, ...]:
-    """What a graph of lanes is made for beside x and state."""
+    """The key of a graph of lanes beside x and state."""
     leaves, spec = tree_flatten((at.hyper, at.so_far, at.watch, at.seeds))
     return spec, *((leaf.dtype, leaf.dim(), leaf.shape[:-1]) if isinstance(leaf, Tensor) else leaf for leaf in leaves)
 
 
 class RunOrigin(NamedTuple):
-    """Where a run begins, from which its eager twin sets out."""
+    """The start of a run, from which eager steps are taken for comparison."""
 
     x: Params
     make: Callable[..., Method]
@@ -97,7 +97,7 @@ class Stage(NamedTuple):
 
 @dataclass(frozen=True)
 class GraphBuilder:
-    """A method on an objective, whose steps are to be compiled."""
+    """Builds the graphs of a method's steps on an objective."""
 
     make: Callable[..., Method]
     numbers: Mapping[str, Any]
@@ -115,8 +115,8 @@ class GraphBuilder:
         at = at._replace(x=copy_tensors(at.x), inner=copy_tensors(at.inner), so_far=copy_tensors(at.so_far))
         kinds, isolated, after = self._foresee(kind, at, origin, known)
         stages = {
-            each: Stage(self._graph(self.code(each.form, isolated), there), after[each])
-            for each, there in kinds.items()
+            kind: Stage(self._graph(self.code(kind.form, isolated), inputs), after[kind])
+            for kind, inputs in kinds.items()
         }
         self._check(stages, kind, at, origin)
         return stages
@@ -124,7 +124,7 @@ class GraphBuilder:
     def _foresee(
         self, kind: StateKind, at: StepInputs, origin: RunOrigin | None, known: dict[StateKind, StateKind]
     ) -> tuple[dict[StateKind, StepInputs], bool, dict[StateKind, StateKind]]:
-        """By eager steps: where each kind is first met, whether the method writes to what it is given, what follows."""
+        """By eager steps: inputs of each kind, whether the method writes in place, and the kind that follows each."""
         kinds: dict[StateKind, StepInputs] = {}
         after: dict[StateKind, StateKind] = {}
         writes, shares = False, origin is not None and origin.shares_memory()
@@ -176,7 +176,7 @@ class GraphBuilder:
         return at._replace(x=own[0], k=k, inner=own[1], so_far=own[2]), forms[-1], _is_sharing_memory((x, inner))
 
     def _graph(self, code: Any, at: StepInputs) -> Graph:
-        """What needs no compiler once it has been made, where that can be had; else a graph of torch.compile's."""
+        """The cached library where one can be had, else a graph of torch.compile's."""
         lengths = {leaf.shape[-1] for leaf in tree_flatten(at)[0] if isinstance(leaf, Tensor) and leaf.dim()}
         if self.laned and self.backend == "inductor" and len(lengths) == 1:
             library = load_or_build(code, repeat_lane(at))
@@ -189,7 +189,7 @@ class GraphBuilder:
     def _check(
         self, stages: Mapping[StateKind, Stage], kind: StateKind, at: StepInputs, origin: RunOrigin | None
     ) -> None:
-        """Hold the first compiled calls against eager ones: each by itself, and the run against its eager twin."""
+        """Compare the first compiled calls with eager ones: each call alone, and the sequence with the eager run."""
         calls = max(MIN_CHECKED_CALLS, len(stages) + 1)
         twin = origin.walk(self.oracle, calls, self.count) if origin else None
         for call in range(calls):
@@ -209,7 +209,7 @@ class GraphBuilder:
                 self._check_twin(twin, origin, kind, at, call)
 
     def _check_call(self, kind: StateKind, at: StepInputs, result: Any, call: int) -> None:
-        """One call is what the same code makes of the same tensors without a compiler."""
+        """Compare one call with the same code on the same tensors without a compiler."""
 
         def rerun(x: Any, inner: Any) -> list[Tensor]:
             with seed_draws(call):
@@ -227,7 +227,7 @@ class GraphBuilder:
     def _check_twin(
         self, twin: list[list[Tensor]], origin: RunOrigin, kind: StateKind, at: StepInputs, call: int
     ) -> None:
-        """So many calls lead where the method's own eager steps do, whatever shares memory or is written to there."""
+        """Compare the result of all calls so far with the method's own eager steps."""
         x, inner = put_lanes_first((at.x, at.inner)) if self.laned else (at.x, at.inner)
         ours, eager = list_values((x, assemble(kind.form, inner))), twin[call]
         compared = len(ours) if len(ours) == len(eager) else len(leaves(x))  # numbers may be tensors when compiled

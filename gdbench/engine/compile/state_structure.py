@@ -1,4 +1,4 @@
-"""What a method's state is made of, apart from the numbers in its tensors: a compiled step holds for one such form.
+"""The structure of a method's state without the numbers in its tensors: a compiled step holds for one structure.
 
 A graph has tensors as its inputs; containers, plain numbers and None are written into it as they were when it was made.
 So a state is taken apart into its tensors and its form, and each form has a graph of its own.
@@ -20,7 +20,7 @@ from gdbench.errors import Unavailable
 __all__ = ["Form", "assemble", "describe_form", "list_tensors", "list_values"]
 
 PLAIN = (bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device)
-"""What a graph may have written into it."""
+"""Types whose values become constants of a graph."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def describe_form(tree: Any) -> Form:
     if isinstance(tree, tuple) and hasattr(tree, "_fields"):
         return Form(type(tree), tree._fields, _describe_all(tree))
     if _is_plain_dataclass(tree):
-        names = tuple(each.name for each in dataclasses.fields(tree))
+        names = tuple(entry.name for entry in dataclasses.fields(tree))
         return Form(type(tree), names, _describe_all(getattr(tree, name) for name in names))
     raise Unavailable(
         f"the method's state holds a {type(tree).__name__}, and only tensors and plain values in tuples, lists, dicts,"
@@ -71,7 +71,7 @@ def _is_plain_dataclass(tree: Any) -> bool:
     """Whether a dataclass is all that its fields say, so that these make it again."""
     if not dataclasses.is_dataclass(tree) or isinstance(tree, type) or hasattr(tree, "__post_init__"):
         return False
-    return all(each.init for each in dataclasses.fields(tree))
+    return all(entry.init for entry in dataclasses.fields(tree))
 
 
 def list_tensors(tree: Any) -> list[Tensor]:
@@ -91,13 +91,13 @@ def list_values(tree: Any) -> list[Tensor]:
 
 
 def _list_parts(tree: Any) -> Sequence[Any]:
-    """What a container holds; nothing of what is none."""
+    """The elements of a container; none of anything else."""
     if isinstance(tree, dict):
         return list(tree.values())
     if isinstance(tree, tuple | list | deque):
         return list(tree)
     if dataclasses.is_dataclass(tree):
-        return [getattr(tree, each.name) for each in dataclasses.fields(tree)]
+        return [getattr(tree, entry.name) for entry in dataclasses.fields(tree)]
     return []
 
 

@@ -1,4 +1,4 @@
-"""The code of a step as a compiler is given it: tensors in, tensors out, the form of the state written into it."""
+"""The code of steps that is compiled: tensors in, tensors out, the structure of the state as a constant."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 TRACED_LANES = 1009
-"""Had the first call as many lanes as a point has numbers, a compiler would hold them for one and the same."""
+"""Were there as many lanes as a point has numbers, a compiler would take both for one size."""
 
 ObservePoint = Callable[[Any, Tensor, Params, StepInfo, Any], Any]
 """``look(watch, k, x, seen, so_far) -> so_far``: pure, with k a 0-d int32 tensor."""
@@ -35,7 +35,7 @@ ListTensors = Callable[[Any], Sequence[Tensor]]
 
 
 class StepInputs(NamedTuple):
-    """All that steps are given; they return the new x, k, tensors of the state and ``so_far``, and what was seen."""
+    """Inputs of compiled steps, which return the new x, k, state tensors and ``so_far``, and the step's information."""
 
     x: Params
     k: Tensor
@@ -72,7 +72,7 @@ def make_steps(
     look: ObservePoint,
     count: int,
 ) -> Any:
-    """So many steps in lanes, each looked at where it starts; of several, none is seen."""
+    """``count`` steps in lanes, each observed at its start; only of a single step the information is returned."""
 
     def steps(x: Params, k: Tensor, hyper: Any, inner: Any, so_far: Any, watch: Any, seeds: Tensor | None) -> Any:
         x, inner = put_lanes_first((x, inner))
@@ -106,7 +106,7 @@ def put_lanes_first(tree: Any) -> Any:
 
 
 def repeat_lane(at: Any) -> Any:
-    """As many lanes of the first one as no point has numbers: what a graph of any number of lanes is compiled on."""
+    """The first lane repeated ``TRACED_LANES`` times: inputs on which a graph for any number of lanes is compiled."""
 
     def wide(leaf: Tensor) -> Tensor:
         if not leaf.dim():

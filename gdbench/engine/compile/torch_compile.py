@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from types import FunctionType
 from typing import Any
 
@@ -12,7 +11,7 @@ import torch
 from torch import Tensor
 from torch._dynamo import config, eval_frame
 from torch._dynamo.exc import TorchDynamoException
-from torch._inductor.codecache import CppPythonBindingsCodeCache, torch_key
+from torch._inductor.codecache import torch_key
 from torch._inductor.cpu_vec_isa import pick_vec_isa
 from torch.utils._pytree import tree_map_only
 
@@ -23,14 +22,6 @@ __all__ = ["Graph", "compile_and_run", "mark_lanes_dynamic"]
 
 Graph = Callable[..., Any]
 
-HELD = "kernel({}); Py_RETURN_NONE;"
-LET_GO = """[](auto... given) {{
-    Py_BEGIN_ALLOW_THREADS
-    kernel(given...);
-    Py_END_ALLOW_THREADS
-}}({}); Py_RETURN_NONE;"""
-"""How a kernel is called by torch, and by us: its arguments are read before Python is let go."""
-
 INDUCTOR = {
     "cpp_cache_precompile_headers": False,  # it asks in every process whether they hold, longer than they save
     "fallback_random": True,  # draws are those of the eager step, not of a generator of inductor's own
@@ -38,7 +29,7 @@ INDUCTOR = {
 
 
 def compile_and_run(code: FunctionType, backend: str | Callable[..., Any], at: Any, few: Any = None) -> Graph:
-    """The graph of ``code(*at)``, and of as many lanes as come if it is compiled on ``few`` of them first.
+    """The compiled graph of ``code(*at)``; for any number of lanes where it is first compiled on ``few``.
 
     Raises Unavailable where torch.compile cannot work: no C++ compiler, or code that it cannot follow.
     """
@@ -48,8 +39,7 @@ def compile_and_run(code: FunctionType, backend: str | Callable[..., Any], at: A
         graph = compile_graph(code, backend, laned=few is not None)
         called = raise_unavailable(graph)
         if few is not None:
-            with release_gil_in_kernels():
-                called(*mark_lanes_dynamic(few))
+            called(*mark_lanes_dynamic(few))
         called(*at)  # vmap makes of some functions a graph of one number of lanes: it is compiled again
     if not eval_frame._debug_get_cache_entry_list(eval_frame.innermost_fn(graph).__code__):
         raise Unavailable("torch.compile: it has compiled nothing; is it switched off, as by TORCH_COMPILE_DISABLE?")
@@ -57,7 +47,7 @@ def compile_and_run(code: FunctionType, backend: str | Callable[..., Any], at: A
 
 
 def raise_unavailable(graph: Graph) -> Graph:
-    """The same, which raises Unavailable where the compiler gives up."""
+    """The same graph, raising Unavailable where the compiler fails."""
 
     def call(*at: Any) -> Any:
         try:
@@ -69,7 +59,7 @@ def raise_unavailable(graph: Graph) -> Graph:
 
 
 def mark_lanes_dynamic(few: Any) -> Any:
-    """Lanes of which a graph is compiled that takes any number of them: the last axis of every tensor."""
+    """The inputs with the lanes, the last axis of every tensor, marked as a dynamic size."""
 
     def mark(leaf: Tensor) -> Tensor:
         if leaf.dim():
@@ -80,23 +70,9 @@ def mark_lanes_dynamic(few: Any) -> Any:
 
 
 def start_compiler_queries() -> None:
-    """Find out beside the tracing what inductor asks at its end: this processor's abilities, and torch's own source."""
+    """Start two slow queries of inductor in threads while the code is traced: CPU features, and torch's source hash."""
     for ask in (pick_vec_isa, torch_key):
         threading.Thread(target=ask, daemon=True).start()
-
-
-@contextmanager
-def release_gil_in_kernels() -> Iterator[None]:
-    """Kernels that are loaded inside let other threads use Python while they run; inductor's own do not."""
-    held = getattr(CppPythonBindingsCodeCache, "call_entry_function", "")
-    if held != HELD:  # another version of torch, whose kernels are left as they are
-        yield
-        return
-    CppPythonBindingsCodeCache.call_entry_function = LET_GO
-    try:
-        yield
-    finally:
-        CppPythonBindingsCodeCache.call_entry_function = held
 
 
 def compile_graph(code: Any, backend: str | Callable[..., Any], laned: bool) -> Graph:

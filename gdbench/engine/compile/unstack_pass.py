@@ -1,4 +1,4 @@
-"""Takes lanes of points apart in a compiler's graph: a tensor ``[L, n]`` becomes n tensors ``[L]``.
+"""Inductor pass that unstacks ``[L, n]`` tensors into n ``[L]`` tensors, so that all work of a lane fuses.
 
 Left alone, inductor fuses what it does a lane with what it does a number of each lane no further than from one to the
 other and back, and writes all of it to memory in between: four times the run time. A graph in which anything but simple
@@ -104,30 +104,28 @@ class _UnstackedGraph:
         rule = self.rules.get(node.target)
         if rule and (part := rule(node, *args, **kwargs)) is not None:
             self.parts[node] = part
-        elif any(not isinstance(self.parts.get(each, each), Node) for each in node.all_input_nodes):
+        elif any(not isinstance(self.parts.get(source, source), Node) for source in node.all_input_nodes):
             if rule or not _is_elementwise(node.target):
                 raise _NotUnstackable
-            self.parts[node] = self.each(node, args, kwargs)
-        elif any(each in self.parts for each in node.all_input_nodes):
+            self.parts[node] = self.map_columns(node, args, kwargs)
+        elif any(source in self.parts for source in node.all_input_nodes):
             self.parts[node] = self.emit(node.target, args, kwargs)
 
-    def each(self, node: Node, args: Sequence[Any], kwargs: dict[str, Any]) -> _Unstacked:
+    def map_columns(self, node: Node, args: Sequence[Any], kwargs: dict[str, Any]) -> _Unstacked:
         """A function of numbers, column by column."""
-        splits = [each for each in args if isinstance(each, _Unstacked)]
-        axes, count = {each.axis for each in splits}, max((len(each.columns) for each in splits), default=0)
-        if len(axes) != 1 or any(
-            isinstance(each, _Stacked | tuple) and not isinstance(each, _Unstacked) for each in args
-        ):
+        splits = [arg for arg in args if isinstance(arg, _Unstacked)]
+        axes, count = {split.axis for split in splits}, max((len(split.columns) for split in splits), default=0)
+        if len(axes) != 1 or any(isinstance(arg, _Stacked | tuple) and not isinstance(arg, _Unstacked) for arg in args):
             raise _NotUnstackable
         axis = axes.pop()
 
-        def of(each: Any, index: int) -> Any:
-            if isinstance(each, _Unstacked):
-                return each.columns[index if len(each.columns) > 1 else 0]
-            return self.other(each, axis, index) if isinstance(each, Node) and _get_shape(each) else each
+        def select(arg: Any, index: int) -> Any:
+            if isinstance(arg, _Unstacked):
+                return arg.columns[index if len(arg.columns) > 1 else 0]
+            return self.other(arg, axis, index) if isinstance(arg, Node) and _get_shape(arg) else arg
 
-        kwargs = {name: each for name, each in kwargs.items() if name != "memory_format"}
-        columns = [self.emit(node.target, [of(each, i) for each in args], kwargs) for i in range(count)]
+        kwargs = {name: value for name, value in kwargs.items() if name != "memory_format"}
+        columns = [self.emit(node.target, [select(arg, i) for arg in args], kwargs) for i in range(count)]
         return _Unstacked(axis, tuple(columns))
 
     def other(self, node: Node, axis: int, index: int) -> Node:
@@ -175,9 +173,9 @@ class _UnstackedGraph:
         return _Unstacked(into.axis, tuple(columns))
 
     def cat(self, node: Node, tensors: Sequence[Any], axis: int = 0) -> Any:
-        if all(isinstance(each, _Unstacked) and axis % 2 == each.axis for each in tensors):
-            return _Unstacked(axis % 2, tuple(column for each in tensors for column in each.columns))
-        return _Stacked(tuple(tensors)) if all(_is_column(each) for each in tensors) else None
+        if all(isinstance(part, _Unstacked) and axis % 2 == part.axis for part in tensors):
+            return _Unstacked(axis % 2, tuple(column for part in tensors for column in part.columns))
+        return _Stacked(tuple(tensors)) if all(_is_column(part) for part in tensors) else None
 
     def unsqueeze(self, node: Node, tensor: Any, axis: int) -> Any:
         return _Unstacked(axis % 2, (tensor,)) if _is_column(tensor) else None
@@ -209,7 +207,7 @@ class _UnstackedGraph:
         return _Unstacked(axis, (column,) * _get_shape(node)[axis])
 
     def sum(self, node: Node, tensor: Any, axes: Sequence[int], keepdim: bool = False) -> Any:
-        if not isinstance(tensor, _Unstacked) or [each % 2 for each in axes] != [tensor.axis]:
+        if not isinstance(tensor, _Unstacked) or [axis % 2 for axis in axes] != [tensor.axis]:
             return None
         total = tensor.columns[0]
         for column in tensor.columns[1:]:
@@ -218,7 +216,7 @@ class _UnstackedGraph:
 
     def cut(self, node: Node, axis: int) -> _Unstacked:
         """A tensor that is given, taken apart."""
-        with self.graph.inserting_before(next(each for each in self.graph.nodes if each.op != "placeholder")):
+        with self.graph.inserting_before(next(node for node in self.graph.nodes if node.op != "placeholder")):
             columns = [self.emit(aten.select.int, [node, axis, i]) for i in range(_get_shape(node)[axis])]
         return _Unstacked(axis, tuple(columns))
 
@@ -229,13 +227,15 @@ class _UnstackedGraph:
             return part
         if not isinstance(part, _Unstacked):
             raise _NotUnstackable
-        whole = self.emit(aten.cat.default, [[self.emit(aten.unsqueeze.default, [each, 0]) for each in part.columns]])
+        whole = self.emit(
+            aten.cat.default, [[self.emit(aten.unsqueeze.default, [column, 0]) for column in part.columns]]
+        )
         return self.emit(aten.permute.default, [whole, [1, 0]]) if part.axis else whole
 
     def emit(self, target: Any, args: Sequence[Any], kwargs: Any = None) -> Node:
         """A new node, which knows what it would compute as the old ones do."""
         node = self.graph.call_function(target, tuple(args), dict(kwargs or {}))
-        values: Any = torch.fx.map_arg((node.args, node.kwargs), lambda each: each.meta["val"])
+        values: Any = torch.fx.map_arg((node.args, node.kwargs), lambda source: source.meta["val"])
         with self.fake or nullcontext():
             node.meta["val"] = target(*values[0], **values[1])
         return node
@@ -256,7 +256,7 @@ def _find_axis(node: Node) -> int | None:
     value = node.meta.get("val")
     if not isinstance(value, torch.Tensor) or value.dim() != 2:
         return None
-    lanes = [isinstance(each, SymInt) for each in value.shape]
+    lanes = [isinstance(length, SymInt) for length in value.shape]
     return (
         lanes.index(False) if any(lanes) and not all(lanes) and value.shape[lanes.index(False)] <= MAX_COLUMNS else None
     )

@@ -160,7 +160,8 @@ class WorkerPool:
         fingerprints = [self.workers[group[0]].receive() for group in groups]
         if not self.is_separate:
             return _SharedSession(self.workers[labels[0]], swapped, fingerprints)
-        return _SeparateSession(self.workers, swapped, fingerprints, settings)
+        rng = np.random.default_rng(settings.seed)
+        return _SeparateSession(self.workers, swapped, fingerprints, settings, rng)
 
     def _start(self, hash_seed: int) -> None:
         self.stop()
@@ -228,10 +229,7 @@ class _SeparateSession:
     swapped: bool
     fingerprints: Sequence[Mapping[str, Any]]
     settings: TimingSettings
-    rng: np.random.Generator = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "rng", np.random.default_rng(self.settings.seed))
+    rng: np.random.Generator
 
     def compose(self, tree: str, requests: Mapping[str, Any]) -> Mapping[str, Any]:
         answer: Mapping[str, Any] = self.workers[tree].call("compose", tree=tree, requests=requests)

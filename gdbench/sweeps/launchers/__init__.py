@@ -1,4 +1,4 @@
-"""Hydra's launchers as gdbench starts them: in a process apart, and with cells that are lost told one by one."""
+"""Hydra's launchers as gdbench starts them: in a subprocess, and with lost cells reported one by one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hydra.core.plugins import Plugins
 from gdbench.config.hydra_plugins import RAY
 from gdbench.errors import UsageError
 
-__all__ = ["insist", "install"]
+__all__ = ["install", "require_installed"]
 
 SUBMITIT = "hydra_plugins.hydra_submitit_launcher.submitit_launcher"
 OURS = {
@@ -18,11 +18,11 @@ OURS = {
     f"{SUBMITIT}.LocalLauncher": ("gdbench.sweeps.launchers.submitit", "Local"),
     f"{SUBMITIT}.SlurmLauncher": ("gdbench.sweeps.launchers.submitit", "Slurm"),
 }
-"""What a configuration names, and the class of ours that does it."""
+"""The ``_target_`` of a configuration, and the module and class of gdbench that stand for it."""
 
 
-def insist(target: str) -> None:
-    """Refuse a launcher that cannot work on this machine, before a sweep begins."""
+def require_installed(target: str) -> None:
+    """``UsageError`` for a launcher that cannot work on this machine, before a sweep begins."""
     if target == f"{SUBMITIT}.SlurmLauncher" and shutil.which("sbatch") is None:
         raise UsageError(
             "hydra/launcher=submitit_slurm needs Slurm's sbatch, which is not on this machine:"
@@ -31,7 +31,7 @@ def insist(target: str) -> None:
 
 
 def install(target: str) -> None:
-    """Put our class where Hydra looks for the launcher of that name; loaded here and not before."""
+    """Register our class as the launcher of that name; it is imported here and not before."""
     if target in OURS:
         module, name = OURS[target]
         Plugins.instance().class_name_to_class[target] = getattr(importlib.import_module(module), name)

@@ -29,7 +29,7 @@ QUIET: dict[str, Any] = {"log_to_driver": False, "configure_logging": False, "lo
 
 @dataclass(frozen=True)
 class Shared:
-    """What all jobs of a launch have in common; sent to each node once."""
+    """The data that all jobs of a launch share; sent to each node once."""
 
     context: HydraContext
     config: DictConfig
@@ -43,7 +43,7 @@ class Ray(Launcher):
     def __init__(self, ray: Mapping[str, Any]) -> None:
         """``ray.init`` and ``ray.remote`` are the arguments of the functions of these names."""
         plain: Any = OmegaConf.to_container(ray, resolve=True) if OmegaConf.is_config(ray) else ray
-        self.init, self.remote = _given(plain["init"]), _given(plain["remote"])
+        self.init, self.remote = _without_nulls(plain["init"]), _without_nulls(plain["remote"])
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Keep what the jobs need."""
@@ -52,24 +52,24 @@ class Ray(Launcher):
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run all jobs; one whose worker died comes back as failed, and the others go on."""
         shared = Shared(self.context, self.config, self.task_function, Singleton.get_state())
-        with started(self.init) as ray:
-            task = ray.remote(**self.remote)(carry_out) if self.remote else ray.remote(carry_out)
+        with start_ray(self.init) as ray:
+            task = ray.remote(**self.remote)(run_ray_job) if self.remote else ray.remote(run_ray_job)
             sent, jobs = ray.put(shared), enumerate(job_overrides, initial_job_idx)
             refs = {task.remote(number, list(overrides), sent): number for number, overrides in jobs}
-            returned = {refs[ref]: each for ref, each in _as_they_end(ray, list(refs))}
-        return [returned[number] for number in sorted(returned)]
+            results = {refs[ref]: result for ref, result in _iterate_results(ray, list(refs))}
+        return [results[number] for number in sorted(results)]
 
 
-def _given(arguments: Mapping[str, Any]) -> dict[str, Any]:
+def _without_nulls(arguments: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in arguments.items() if value is not None}
 
 
 @contextlib.contextmanager
-def started(init: dict[str, Any]) -> Iterator[Any]:
-    """Ray, connected to a cluster or to one of its own, quiet and without a word to the network."""
+def start_ray(init: dict[str, Any]) -> Iterator[Any]:
+    """Ray, connected to a cluster or to a local one of its own, without output, telemetry or network access."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     with contextlib.ExitStack() as meanwhile:
-        ours = meanwhile.enter_context(_undisturbed()) if init.get("address") == "local" else {}
+        ours = meanwhile.enter_context(_isolate_cluster()) if init.get("address") == "local" else {}
         import ray
 
         ray.init(**{**QUIET, **ours, **init})
@@ -80,8 +80,8 @@ def started(init: dict[str, Any]) -> Iterator[Any]:
 
 
 @contextlib.contextmanager
-def _undisturbed() -> Iterator[dict[str, Any]]:
-    """What a cluster that lives as long as the sweep is started with: environment and arguments."""
+def _isolate_cluster() -> Iterator[dict[str, Any]]:
+    """Environment and arguments of a local cluster that lives as long as the sweep."""
     ours = {
         "RAY_gcs_rpc_server_reconnect_timeout_s": "5",  # nobody will bring its head back: do not wait a minute for that
         "RAY_AUTH_MODE": "token",  # Ray listens on every interface; by default it keeps its token in the home folder
@@ -93,24 +93,25 @@ def _undisturbed() -> Iterator[dict[str, Any]]:
         yield {"include_dashboard": False, "dashboard_port": taken.getsockname()[1]}
 
 
-def _as_they_end(ray: Any, pending: list[Any]) -> Iterator[tuple[Any, JobReturn]]:
+def _iterate_results(ray: Any, pending: list[Any]) -> Iterator[tuple[Any, JobReturn]]:
+    """Each task with its result, in the order in which they end."""
     while pending:
         ended, pending = ray.wait(pending)
         for ref in ended:
             try:
                 yield ref, ray.get(ref)
             except ray.exceptions.RayError as error:
-                yield ref, JobReturn(_return_value=_cause(error), status=JobStatus.FAILED)
+                yield ref, JobReturn(_return_value=_find_cause(error), status=JobStatus.FAILED)
 
 
-def _cause(error: Exception) -> Exception:
-    """What was raised in a worker, without Ray's paragraphs around it."""
+def _find_cause(error: Exception) -> Exception:
+    """The exception that a worker raised, without Ray's message around it."""
     cause = getattr(error, "cause", None)
     return cause if isinstance(cause, Exception) else error
 
 
-def carry_out(number: int, overrides: list[str], shared: Shared) -> JobReturn:
-    """One job, in a worker."""
+def run_ray_job(number: int, overrides: list[str], shared: Shared) -> JobReturn:
+    """The result of one job, run in a worker."""
     if threading.current_thread() is threading.main_thread():
         # Ray ends a worker by a handler that raises SystemExit in whatever runs: the cell that was interrupted would be
         # taken for one whose own code had called sys.exit, and so for a failed one.

@@ -1,4 +1,4 @@
-"""``hydra/launcher=submitit_slurm`` and ``submitit_local``: the plugin's jobs, each of which may be lost alone.
+"""``hydra/launcher=submitit_slurm`` and ``submitit_local``: jobs of the plugin, each of which may fail alone.
 
 The plugin raises at the first job that has failed and forgets the others; its local executor starts all at once.
 """
@@ -20,8 +20,8 @@ from hydra_plugins.hydra_submitit_launcher.submitit_launcher import LocalLaunche
 __all__ = ["Local", "Slurm"]
 
 
-class _EachAlone:
-    """What both launchers do instead of the plugin's ``launch``."""
+class _IndependentJobs:
+    """Replaces the plugin's ``launch`` in both launchers."""
 
     params: dict[str, Any]
     _EXECUTOR: str
@@ -30,20 +30,20 @@ class _EachAlone:
     patience_s: float
     """How long a result may take to appear on a shared file system after its job has ended."""
 
-    def at_once(self, jobs: int) -> int:
-        """How many jobs may be under way at the same time."""
+    def count_parallel(self, jobs: int) -> int:
+        """How many jobs may run at the same time."""
         raise NotImplementedError
 
     def cancel(self, jobs: Sequence[Any]) -> None:
-        """End jobs that are under way."""
+        """End running jobs."""
         raise NotImplementedError
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Submit all jobs and wait for all; those under way are cancelled when this is interrupted."""
-        executor, most = self._executor(), self.at_once(len(job_overrides))
+        """The results of all jobs, in their order; an interruption cancels those that run."""
+        executor, most = self._make_executor(), self.count_parallel(len(job_overrides))
         waiting = [_arguments(overrides, number) for number, overrides in enumerate(job_overrides, initial_job_idx)]
         running: dict[int, Any] = {}
-        returned: dict[int, JobReturn] = {}
+        results: dict[int, JobReturn] = {}
         try:
             while waiting or running:
                 batch, waiting = waiting[: most - len(running)], waiting[most - len(running) :]
@@ -51,14 +51,14 @@ class _EachAlone:
                     jobs = executor.map_array(self, *zip(*batch, strict=True))
                     running |= {number: job for (_, _, number, _, _), job in zip(batch, jobs, strict=True)}
                 for number in [number for number, job in running.items() if job.done()]:
-                    returned[number] = self._result(running.pop(number))
+                    results[number] = self._read_result(running.pop(number))
                 time.sleep(self.poll_s)
         finally:
             if running:
                 self.cancel(list(running.values()))
-        return [returned[number] for number in sorted(returned)]
+        return [results[number] for number in sorted(results)]
 
-    def _executor(self) -> Any:
+    def _make_executor(self) -> Any:
         """The executor as the plugin makes it."""
         import submitit
 
@@ -73,35 +73,35 @@ class _EachAlone:
         )
         return executor
 
-    def _result(self, job: Any) -> JobReturn:
-        """What a job that has ended returned, or why it did not."""
+    def _read_result(self, job: Any) -> JobReturn:
+        """The result of a job that has ended; of a failed one the reason."""
         job._results_timeout_s = self.patience_s
         error = job.exception()
         if error is None:
             (result,) = job.results()
             return result  # type: ignore[no-any-return]
-        words = _raised(str(error)) if job.paths.result_pickle.exists() else f"its log: {job.paths.stderr}"
-        what = RuntimeError(f"job {job.job_id} ended without a result; {words}")
-        return JobReturn(_return_value=what, status=JobStatus.FAILED)
+        words = _last_line(str(error)) if job.paths.result_pickle.exists() else f"its log: {job.paths.stderr}"
+        failure = RuntimeError(f"job {job.job_id} ended without a result; {words}")
+        return JobReturn(_return_value=failure, status=JobStatus.FAILED)
 
 
-def _raised(text: str) -> str:
+def _last_line(text: str) -> str:
     """The last line of the traceback that submitit frames in dashes."""
     framed = re.search(r"-{5,}\n(.*)\n\s*-{5,}", text, re.DOTALL)
     return (framed.group(1) if framed else text).strip().splitlines()[-1]
 
 
 def _arguments(overrides: Sequence[str], number: int) -> tuple[Any, ...]:
-    """What the plugin's ``__call__`` takes in a worker."""
+    """The arguments of the plugin's ``__call__`` in a worker."""
     return list(overrides), "hydra.sweep.dir", number, f"job_id_for_{number}", Singleton.get_state()
 
 
-class Slurm(_EachAlone, SlurmLauncher):  # type: ignore[misc]
+class Slurm(_IndependentJobs, SlurmLauncher):  # type: ignore[misc]
     """One job array of Slurm."""
 
     poll_s, patience_s = 2.0, 15.0
 
-    def at_once(self, jobs: int) -> int:
+    def count_parallel(self, jobs: int) -> int:
         """All: how many run is Slurm's business (hydra.launcher.array_parallelism)."""
         return jobs
 
@@ -110,12 +110,12 @@ class Slurm(_EachAlone, SlurmLauncher):  # type: ignore[misc]
         subprocess.call(["scancel", *{job.job_id.partition("_")[0] for job in jobs}])
 
 
-class Local(_EachAlone, LocalLauncher):  # type: ignore[misc]
+class Local(_IndependentJobs, LocalLauncher):  # type: ignore[misc]
     """Processes of this machine, as many as there are cores for."""
 
     poll_s, patience_s = 0.1, 0.0
 
-    def at_once(self, jobs: int) -> int:
+    def count_parallel(self, jobs: int) -> int:
         """The cores, by those that a job asks for."""
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         return max(1, cores // (self.params.get("cpus_per_task") or 1))

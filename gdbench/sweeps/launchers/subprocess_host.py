@@ -1,7 +1,7 @@
-"""A launcher in a process of its own, so that what it prints, starts and dies of stays there.
+"""Run a launcher in a subprocess, so that its output, its workers and its crashes stay there.
 
 Ray ends the process that drives it when its head is gone; joblib, submitit and Ray leave workers and tracebacks behind
-on Ctrl-C. Here the launcher leads a process group without a terminal, which is ended with it.
+on Ctrl-C. Here the launcher leads a process group without a terminal, which is killed with it.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.types import HydraContext
 from omegaconf import DictConfig
 
-from gdbench.config.hydra_plugins import store
+from gdbench.config.hydra_plugins import register_configs
 from gdbench.sweeps.launchers import install
 
-__all__ = ["Named", "Request", "launch_apart"]
+__all__ = ["ImportableFunction", "Request", "launch_in_subprocess"]
 
 POLL_S = 0.2
 GRACE_S = 10.0
@@ -38,8 +38,8 @@ LOG, REASONS = "launcher.log", "reasons.json"
 
 
 @dataclass(frozen=True)
-class Named:
-    """A function of a module, by name: a process that only passes it on need not import it."""
+class ImportableFunction:
+    """A function by module and name, imported only where it is called."""
 
     module: str
     name: str
@@ -51,30 +51,30 @@ class Named:
 
 @dataclass(frozen=True)
 class Request:
-    """What a launcher needs to know."""
+    """The jobs of a launcher, sent to its subprocess."""
 
     context: HydraContext
     config: DictConfig
-    task: Named
+    task: ImportableFunction
     overrides: Sequence[Sequence[str]]
 
 
-def launch_apart(request: Request, folder: Path, meanwhile: Callable[[], None]) -> Mapping[int, str]:
-    """Launch the jobs of a request and call ``meanwhile`` until all have ended.
+def launch_in_subprocess(request: Request, folder: Path, meanwhile: Callable[[], None]) -> Mapping[int, str]:
+    """Why jobs left no result, as far as the launcher knows, by their position; calls ``meanwhile`` until all end.
 
-    Returns why jobs left no result, as far as the launcher knows, by their position. ``folder`` exists and takes logs.
+    ``folder`` exists and takes logs.
     """
     (folder / REASONS).unlink(missing_ok=True)
     with (folder / LOG).open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-c", f"from {__name__} import carry_out; carry_out()", str(folder)],
+            [sys.executable, "-c", f"from {__name__} import execute_request; execute_request()", str(folder)],
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,
             start_new_session=True,
         )
     try:
-        _hand_over(request, process)
+        _send(request, process)
         while process.poll() is None:
             meanwhile()
             time.sleep(POLL_S)
@@ -84,20 +84,20 @@ def launch_apart(request: Request, folder: Path, meanwhile: Callable[[], None]) 
             process.wait(GRACE_S)
         raise
     finally:
-        _end(process)
-    return _reasons(folder, len(request.overrides))
+        _kill_group(process)
+    return _read_reasons(folder, len(request.overrides))
 
 
-def _hand_over(request: Request, process: subprocess.Popen[bytes]) -> None:
-    """Send the request and keep the pipe open: its end tells the launcher that this process is no more."""
+def _send(request: Request, process: subprocess.Popen[bytes]) -> None:
+    """Send the request and keep the pipe open: when it closes, the launcher knows that this process has died."""
     assert process.stdin is not None
     with contextlib.suppress(BrokenPipeError):
         pickle.dump(request, process.stdin)
         process.stdin.flush()
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the launcher and all that it has started on this machine."""
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    """Kill the launcher and all that it has started on this machine."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
@@ -106,32 +106,32 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.stdin.close()
 
 
-def _reasons(folder: Path, jobs: int) -> Mapping[int, str]:
-    """What the launcher has told, or its last words for every job."""
-    said = folder / REASONS
-    if said.exists():
-        return {int(position): reason for position, reason in json.loads(said.read_text()).items()}
+def _read_reasons(folder: Path, jobs: int) -> Mapping[int, str]:
+    """The reasons that the launcher wrote; where it died, the last line of its log for every job."""
+    file = folder / REASONS
+    if file.exists():
+        return {int(position): reason for position, reason in json.loads(file.read_text()).items()}
     words = (folder / LOG).read_text(errors="replace").split("\n")
     last = next((line for line in reversed(words) if line.strip()), "it said nothing")
-    return dict.fromkeys(range(jobs), f"the launcher died: {short(last)}")
+    return dict.fromkeys(range(jobs), f"the launcher died: {shorten(last)}")
 
 
-def short(text: object) -> str:
-    """A text in one line of moderate length."""
+def shorten(text: object) -> str:
+    """A text as one line of at most 300 characters."""
     return " ".join(str(text).split())[:300]
 
 
-# ------------------------------------------------------------------------------------------------- the process apart
+# ---------------------------------------------------------------------------------------------------- the subprocess
 
 
-def carry_out() -> None:
-    """Do what the request on standard input says, and write down what the launcher tells of its jobs."""
+def execute_request() -> None:
+    """Launch the jobs of the request on standard input, and write the reasons of those that failed."""
     folder = Path(sys.argv[1])
-    store()
+    register_configs()
     request: Request = pickle.load(sys.stdin.buffer)
-    threading.Thread(target=_outlive_nobody, daemon=True).start()
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
     try:
-        reasons = _launched(request)
+        reasons = _launch(request)
     except KeyboardInterrupt:
         sys.exit(130)
     beside = folder / f".{REASONS}"
@@ -139,14 +139,15 @@ def carry_out() -> None:
     beside.replace(folder / REASONS)
 
 
-def _outlive_nobody() -> None:
-    """End with all workers when the process that asked for them has gone without a word."""
+def _exit_with_parent() -> None:
+    """Kill the process group when the parent closes the pipe."""
     while os.read(0, 1):  # not through sys.stdin, whose lock would be held when the interpreter ends
         pass
     os.killpg(0, signal.SIGKILL)
 
 
-def _launched(request: Request) -> dict[int, str]:
+def _launch(request: Request) -> dict[int, str]:
+    """Why jobs failed, by their position; of a launcher that raises, its error for every job."""
     install(request.config.hydra.launcher._target_)
     try:
         launcher = Plugins.instance().instantiate_launcher(
@@ -154,13 +155,13 @@ def _launched(request: Request) -> dict[int, str]:
         )
         returned = launcher.launch(request.overrides, initial_job_idx=0)
     except Exception as error:
-        return dict.fromkeys(range(len(request.overrides)), short(error) or type(error).__name__)
-    return {position: reason for position, each in enumerate(returned) if (reason := _reason(each))}
+        return dict.fromkeys(range(len(request.overrides)), shorten(error) or type(error).__name__)
+    return {position: reason for position, result in enumerate(returned) if (reason := _find_reason(result))}
 
 
-def _reason(returned: JobReturn) -> str:
-    """Why a job has failed; nothing if it has not."""
-    if returned.status is JobStatus.COMPLETED:
+def _find_reason(result: JobReturn) -> str:
+    """Why a job has failed; empty if it has not."""
+    if result.status is JobStatus.COMPLETED:
         return ""
-    error = returned._return_value
-    return short(error) or type(error).__name__
+    error = result._return_value
+    return shorten(error) or type(error).__name__

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from support.tiers import representatives
 
 import gdbench
-from gdbench.config.mistakes import FUNCTIONS
+from gdbench.config.command_errors import FUNCTIONS
 from gdbench.config.schema import SETTINGS
 from gdbench.errors import did_you_mean, list_few
 
@@ -207,7 +207,7 @@ def test_what_may_be_meant_is_counted_and_named_once(command: Callable[..., Any]
 
     assert guess.err.startswith("gdbench: runn is neither a sweep nor the start of a run_id in outputs. Did you mean")
     assert "mean run? Allowed: " in guess.err
-    assert "SWEEP=run may be any of 6 sweeps: " in several.err
+    assert "SWEEP=run is ambiguous (6 sweeps): " in several.err
     assert " and 2 others. Name one by its folder.\n" in several.err
     assert re.search(r"Those that have it: (optimizer=\w+, ){3}optimizer=\w+ and \d+ others\. gd has: ", having.err)
     assert "...." not in guess.err + several.err + having.err
@@ -247,7 +247,7 @@ class Mine(torch.optim.SGD):
     ("given", "words"),
     [
         ({"optimizer": Mine}, "optimizer=Mine is a Python class, and optimizer= takes a name, that of a YAML file"),
-        ({"optimizer": ["gd", Mine]}, "{_target_: test_mistakes.Mine}' and 'default_lr: 0.01'; then write"),
+        ({"optimizer": ["gd", Mine]}, "{_target_: test_command_errors.Mine}' and 'default_lr: 0.01'; then write"),
         ({"optimizer": Mine}, 'optimizer="mine", config_dir="mine". All: python -m gdbench list optimizers'),
         ({"optimizer": torch.optim.AdamW}, 'takes a name: write optimizer="adamw", impl="torch". All: '),
         ({"optimizer": lambda points: None}, "mine/optimizer/name.yaml the three lines 'manual: null'"),
@@ -274,7 +274,7 @@ def test_the_lines_that_a_message_gives_make_the_class_known(monkeypatch: pytest
     monkeypatch.chdir(tmp_path)
     with pytest.raises(gdbench.UsageError) as refusal:
         gdbench.run(optimizer=Mine)
-    message = str(refusal.value).replace("test_mistakes", "own_classes")
+    message = str(refusal.value).replace("test_command_errors", "own_classes")
     file = re.search(r"give (\S+) the three lines", message)
     lines = re.search(
         r"lines '(.*?)', '(.*?)' and '(.*?)'; then write optimizer=\"(\w+)\", config_dir=\"(\w+)\"", message

@@ -1,15 +1,15 @@
-"""Mistakes in the words of a command, each told in one line: what came, what is allowed, what to write."""
+"""Error lines for the words of a command: what came, what is allowed, what to write."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 
-from gdbench.config.paths import config_folder
+from gdbench.config.config_folders import config_folder
 from gdbench.config.schema import SETTINGS
 from gdbench.errors import UsageError, did_you_mean
 
-__all__ = ["LINE", "check_words", "describe_option", "describe_sweep", "describe_unreadable", "option_files"]
+__all__ = ["LINE", "check_words", "describe_option", "describe_sweep", "describe_unreadable", "read_option_files"]
 
 FUNCTIONS = {
     "interval": "interval(LOW,HIGH)",
@@ -24,15 +24,15 @@ FUNCTIONS = {
     "str": "str(VALUE)",
     "bool": "bool(VALUE)",
 }
-"""What a value may call, and how."""
+"""Functions of the override grammar, and how each is called."""
 UNQUOTED = re.compile(r"[^A-Za-z0-9_/\\\-+.$%*@?|:,\s]")
-"""A character that Hydra's grammar takes in no text that is not in quotes."""
+"""A character that Hydra's grammar allows only in quotes."""
 USUAL = 4
-"""So many of them are named where one is not known."""
+"""Functions that the error line for an unknown one names."""
 PAIRS = {"[": "]", "{": "}", "(": ")"}
 EXAMPLES = {"lr": "0.1", "optimizer": "gd", "objective": "rosenbrock", "seed": "1", "steps": "1000", "dtype": "float64"}
 LISTS = ("lr", "lr_scale", "seed")
-"""Settings of which a single cell may have several values, as a list."""
+"""Settings that may have a list of values within a cell."""
 OPTIONS = (
     *(
         "--config-dir",
@@ -52,14 +52,14 @@ LINE = "See python -m gdbench --help."
 
 
 def check_words(words: Sequence[str]) -> None:
-    """``UsageError`` for the first word that sets nothing of a run: one without ``=``, or with a blank beside it."""
+    """``UsageError`` for the first word that is no ``KEY=VALUE``."""
     for position, word in enumerate(words):
         key = word.partition("=")[0].lstrip("+~").partition(".")[0]
-        if key in ("code", "part"):  # which gdbench gives to its own workers
+        if key in ("code", "part"):  # reserved for gdbench's own workers
             raise UsageError(f"{key} is not a setting. Allowed: {', '.join(SETTINGS)}.")
         if "=" in word and not word.startswith("="):
             continue
-        if word.startswith("~"):  # takes a setting away, as Hydra has it
+        if word.startswith("~"):  # Hydra's form for removing a setting
             continue
         before = words[position - 1] if position else ""
         after = "".join(
@@ -69,7 +69,7 @@ def check_words(words: Sequence[str]) -> None:
 
 
 def _describe_bare(word: str, before: str, after: str) -> str:
-    """What to write in place of a word that sets nothing."""
+    """The error line for a word without ``=``, and what to write instead."""
     key, colon, value = word.partition(":")
     if before.endswith("=") and word != "=":
         return f"{before} has a blank behind its =: write {before}{word}, without blanks."
@@ -80,10 +80,10 @@ def _describe_bare(word: str, before: str, after: str) -> str:
     if colon and key in SETTINGS:
         return f"{word} has no =: write {key}={value}."
     if word in SETTINGS or word == "experiment":
-        named = after if after and after in option_files(word) else EXAMPLES.get(word, "VALUE")
+        named = after if after and after in read_option_files(word) else EXAMPLES.get(word, "VALUE")
         return f"{word} needs a value: write {word}={named}. {LINE}"
     for group in ("optimizer", "objective"):
-        if word in option_files(group):
+        if word in read_option_files(group):
             return f"{word} has no =: it is the name of an {group}; write {group}={word}."
     if before.partition("=")[1]:
         return (
@@ -93,16 +93,16 @@ def _describe_bare(word: str, before: str, after: str) -> str:
     return f"{word} has no =: settings are written KEY=VALUE, such as lr=0.1. {LINE}"
 
 
-def option_files(group: str) -> dict[str, str]:
-    """The text of each file that a group of the shipped configurations has, by its name; none for what is no group."""
+def read_option_files(group: str) -> dict[str, str]:
+    """The text of each shipped option of a group, by its name; empty for an unknown group."""
     folder = config_folder() / group
     return {file.stem: file.read_text(encoding="utf-8") for file in sorted(folder.glob("*.yaml"))}
 
 
 def describe_option(message: str) -> str:
-    """What an option is that is none, from what the parser of options says of it, in one line."""
+    """The error line for an unknown option, from the message of the option parser."""
     words = message.removeprefix("unrecognized arguments: ").split()
-    if words == message.split():  # it says something else
+    if words == message.split():  # another error
         return f"{message}. {LINE}"
     word = words[0]
     name, _, value = word.lstrip("-").partition("=")
@@ -115,7 +115,7 @@ def describe_option(message: str) -> str:
 
 
 def describe_sweep(override: str) -> str:
-    """What to write where several values came without ``-m``."""
+    """The error line for several values without ``-m``."""
     key, _, values = override.partition("=")
     several = (key in LISTS or key.startswith("optimizer.")) and not re.search(r"[(\[{]", values) and "," in values
     written = f", or write a list such as {key}=[{values}]" if several else ""
@@ -125,13 +125,13 @@ def describe_sweep(override: str) -> str:
 
 
 def describe_unreadable(override: str) -> str:
-    """Why the grammar of overrides cannot read one, and what to write."""
+    """The error line for an override that the grammar cannot read."""
     key, _, value = override.partition("=")
     return f"{override} cannot be read: {_find_fault(key, value)}"
 
 
 def _find_fault(key: str, value: str) -> str:
-    """The first fault of a value in the order in which a person would see it."""
+    """The most likely fault of an override, and what to write."""
     value = value.strip()
     inside = value[1:-1]
     if not re.fullmatch(r"[+~]*[A-Za-z_][\w./@:-]*", key):
@@ -160,7 +160,7 @@ def _find_fault(key: str, value: str) -> str:
 
 
 def _find_unclosed(value: str) -> str | None:
-    """Which bracket or quotation mark of a value has no partner."""
+    """The error line for an unmatched bracket or quotation mark; None where all match."""
     open_: list[str] = []
     quote = ""
     for character in value:
@@ -178,5 +178,5 @@ def _find_unclosed(value: str) -> str | None:
 
 
 def _quote_twice(key: str, value: str) -> str:
-    """A value in quotes for Hydra, within quotes for the shell."""
+    """An override with its value in quotes for Hydra, within quotes for the shell."""
     return f"\"{key}='{value}'\"" if "'" not in value else f"'{key}=\"{value}\"'"
