@@ -41,9 +41,9 @@ BEGIN, END = "<!-- recorded -->", "<!-- end -->"
 
 HEAD = """# Experiments
 
-Questions with a lasting answer. Each is one configuration (`conf/experiment/NAME.yaml`), one page, and a `finding.py`
-that computes the answer and states what theory or a paper says it must be, with its tolerance. The tests run all of
-them again. `python -m experiments.record NAME` repeats one and writes down what came of it.
+Questions with a lasting answer. Each is a configuration (`conf/experiment/NAME.yaml`), a page, and a `finding.py` that
+computes the answer and states what it must be according to theory or a paper, with a tolerance. The tests repeat all of
+them. `python -m experiments.record NAME` repeats one and records the result.
 """
 
 

@@ -22,7 +22,7 @@ from gdbench.engine.random_state import preserve_globals
 from gdbench.engine.torch_globals import apply_settings, isolate_settings
 from gdbench.errors import Unavailable, UsageError
 from gdbench.objectives.base import Objective, find_changed_data, is_same_content
-from gdbench.objectives.starts import find_overflow
+from gdbench.objectives.point_conversion import find_overflow
 from gdbench.tree import leaves, tree_map
 
 __all__ = ["build_cell", "check_cell"]

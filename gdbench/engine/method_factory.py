@@ -28,9 +28,9 @@ from gdbench.errors import Unavailable, UsageError
 from gdbench.objectives.base import Objective
 from gdbench.optimizers.base import Hyper, Method, Step, first_order
 from gdbench.optimizers.gradient_transforms import gradient_noise, with_gradient_transform
-from gdbench.optimizers.needs import read_needs
 from gdbench.optimizers.projection import with_projection
 from gdbench.optimizers.schedules import with_schedule, with_torch_schedule
+from gdbench.optimizers.torch_needs import read_needs
 from gdbench.optimizers.torch_optim import find_kind, list_lr_names, public_name, torch_arguments, torch_optim
 from gdbench.tree import Params
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from gdbench.errors import UsageError
 from gdbench.objectives.counter_rng import Batch
-from gdbench.objectives.starts import convert_data, convert_number, convert_point, is_plain
+from gdbench.objectives.point_conversion import convert_data, convert_number, convert_point, is_plain
 from gdbench.tree import Params, leaves, tree_map
 
 __all__ = ["Objective", "Prox", "cast", "find_changed_data", "hash_data", "is_same_content", "make_generator"]

@@ -14,8 +14,8 @@ from torch.optim import ASGD, Optimizer, SparseAdam
 from gdbench.errors import Unavailable, UsageError
 from gdbench.optimizers.base import Method, Oracle, Step, StepInfo
 from gdbench.optimizers.create_graph import step_with_graph
-from gdbench.optimizers.needs import CLOSURE, GRAPH, NEEDS, find_hint
 from gdbench.optimizers.optimizer_copy import copy_optimizer
+from gdbench.optimizers.torch_needs import CLOSURE, GRAPH, NEEDS, find_hint
 from gdbench.tree import Params, leaves, tree_map
 
 __all__ = ["Factory", "find_kind", "list_lr_names", "public_name", "torch_arguments", "torch_optim"]

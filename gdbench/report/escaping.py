@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "escape_control_codes",
-    "escape_csv",
     "escape_csv_table",
     "escape_latex",
     "escape_markdown",
@@ -64,7 +63,7 @@ def escape_latex(text: str) -> str:
     return "".join(TEX.get(character, character) for character in escape_control_codes(text.replace("\n", " ")))
 
 
-def escape_csv(text: str) -> str:
+def _escape_csv(text: str) -> str:
     """A text that a spreadsheet does not evaluate: the start of a formula is preceded by an apostrophe."""
     shown = escape_control_codes(
         text, lines=True
@@ -78,7 +77,7 @@ def escape_csv_table(table: pd.DataFrame) -> pd.DataFrame:
 
     texts = [name for name in table if not is_numeric_dtype(table[name])]
     escaped = {
-        str(name): [escape_csv(cell) if isinstance(cell, str) else cell for cell in table[name]] for name in texts
+        str(name): [_escape_csv(cell) if isinstance(cell, str) else cell for cell in table[name]] for name in texts
     }
     return table.assign(**escaped)
 

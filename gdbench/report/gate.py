@@ -13,7 +13,7 @@ from rich.text import Text
 
 from gdbench.errors import format_count
 from gdbench.report.escaping import escape_control_codes, escape_markdown, escape_workflow_command
-from gdbench.report.number_format import format_interval, format_number
+from gdbench.report.number_format import NEVER, format_interval, format_value
 from gdbench.report.terminal.column_fitting import (
     UNLIMITED,
     Column,
@@ -24,22 +24,17 @@ from gdbench.report.terminal.column_fitting import (
 )
 
 __all__ = [
-    "describe_calibration",
-    "format_gate_markdown",
-    "format_junit",
-    "format_workflow_commands",
-    "print_changes",
-    "print_gate_report",
-    "tabulate_changes",
+    *("describe_calibration", "format_gate_markdown", "format_junit", "format_workflow_commands", "print_changes"),
+    *("print_gate_report", "tabulate_changes"),
 ]
 
 QUIET = ("same", "no slower")
 """Verdicts that are counted but not listed."""
 STYLES = {"worse": "red", "slower": "red", "changed": "red", "better": "green", "faster": "green"}
-OUTCOME_WORDS = {0: "PASSED", 1: "FAILED", 3: "INCONCLUSIVE", 4: "NOT MEASURED"}
-NARROWEST = 24
+OUTCOMES = {0: "PASSED", 1: "FAILED", 3: "INCONCLUSIVE", 4: "NOT MEASURED"}
+WRAP_WIDTH = 24
 """Minimum width of a reason, or of the subject of a commit, before it is wrapped."""
-SUBJECT: dict[str, Any] = {"wrap_width": NARROWEST, "drop_rank": 1}
+SUBJECT: dict[str, Any] = {"wrap_width": WRAP_WIDTH, "drop_rank": 1}
 ABSENT = ("missing", "unmeasured")
 """Verdicts without a comparison."""
 ORDER = ("worse", "changed", "slower", "missing", "unmeasured", "contaminated", "undecided", "better", "faster", "new")
@@ -73,7 +68,7 @@ def _build_findings_table(listed: pd.DataFrame, width: int) -> FittedTable:
     columns = [
         Column("", [f" {row['series']}" for row in rows], is_text=True),
         Column("", [row["verdict"] for row in rows], is_text=True, styles=styles),
-        Column("", [_format_reason(row) for row in rows], is_text=True, wrap_width=NARROWEST),
+        Column("", [_format_reason(row) for row in rows], is_text=True, wrap_width=WRAP_WIDTH),
     ]
     return fit_columns(columns, width, has_header=False)
 
@@ -105,7 +100,7 @@ def _format_reason(row: pd.Series) -> str:
 
 
 def _format_outcome(header: Mapping[str, Any]) -> str:
-    return f"{OUTCOME_WORDS[header['code']]} (exit {header['code']})"
+    return f"{OUTCOMES[header['code']]} (exit {header['code']})"
 
 
 def print_changes(changes: pd.DataFrame) -> None:
@@ -126,16 +121,11 @@ def print_changes(changes: pd.DataFrame) -> None:
 def tabulate_changes(changes: pd.DataFrame) -> pd.DataFrame:
     """The changes of measures as text: commits, series, measure, from, to, subject."""
     commits = [f"{after[:7]}..{commit[:7]}" for after, commit in zip(changes["after"], changes["commit"], strict=True)]
-    values = {name: changes[side].map(_format_value) for name, side in (("from", "base"), ("to", "head"))}
+    sides = {"from": "base", "to": "head"}
+    values = {name: changes[side].map(lambda value: format_value(value, NEVER)) for name, side in sides.items()}
     table = changes[["series", "measure"]].assign(**values, subject=changes["subject"])
     table.insert(0, "commit", commits)
     return table
-
-
-def _format_value(value: Any) -> str:
-    if value is None or (isinstance(value, float) and pd.isna(value)):
-        return "never"
-    return format_number(value) if isinstance(value, float) else str(value)
 
 
 def format_gate_markdown(header: Mapping[str, Any], findings: pd.DataFrame) -> str:

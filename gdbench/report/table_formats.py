@@ -14,7 +14,7 @@ from gdbench.report.report_data import ReportTable
 from gdbench.report.summary_text import count_statuses
 from gdbench.report.table_cells import column_headers, format_cells, is_text_column
 
-__all__ = ["format_markdown", "latex_table", "markdown_rows", "markdown_table"]
+__all__ = ["format_markdown", "latex_table", "markdown_table"]
 
 MAX_ROWS = 40
 """Rows of a table in Markdown; the CSV has all."""
@@ -37,12 +37,12 @@ def format_markdown(report: Report) -> str:
 def markdown_table(table: pd.DataFrame) -> list[str]:
     """The lines of a table, aligned as plain text, with at most MAX_ROWS rows and a count of the others."""
     is_text = [is_text_column(table, str(name)) for name in table]
-    lines = markdown_rows(column_headers(table), format_cells(table.head(MAX_ROWS)), is_text)
+    lines = _markdown_rows(column_headers(table), format_cells(table.head(MAX_ROWS)), is_text)
     more = len(table) - MAX_ROWS
     return [*lines, "", f"… and {more} more rows, all in tables/*.csv."] if more > 0 else lines
 
 
-def markdown_rows(headers: Sequence[str], rows: Sequence[Sequence[str]], is_text: Sequence[bool]) -> list[str]:
+def _markdown_rows(headers: Sequence[str], rows: Sequence[Sequence[str]], is_text: Sequence[bool]) -> list[str]:
     """The lines of a Markdown table with columns of equal width; columns of text are aligned to the left."""
     cells = [[escape_markdown(cell) for cell in row] for row in (headers, *rows)]
     widths = [max(3, *map(len, column)) for column in zip(*cells, strict=True)]

@@ -63,7 +63,7 @@ def make_objective(objective: Any, x0: Any) -> Objective | None:
     import torch
 
     from gdbench.objectives.base import Objective
-    from gdbench.objectives.starts import convert_point, widest_dtype
+    from gdbench.objectives.point_conversion import convert_point, widest_dtype
 
     if isinstance(objective, Objective) or not callable(objective):
         if x0 is not None:

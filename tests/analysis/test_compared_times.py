@@ -65,7 +65,7 @@ def test_a_report_of_several_processes_has_no_verdict_on_time(command: Callable[
 
     assert "By time: gd" in alone
     assert "By time:" not in together
-    assert f"Times: taken in 2 processes, {NOT_COMPARABLE}." in together
+    assert f"Times were measured in 2 processes: {NOT_COMPARABLE}." in together
 
 
 def test_cells_of_a_launcher_are_told_apart_by_their_process(command: Callable[..., Any]) -> None:
@@ -76,7 +76,7 @@ def test_cells_of_a_launcher_are_told_apart_by_their_process(command: Callable[.
 
     assert "seconds" in set(find_winners(runs, select_comparable(runs))["cost"])
     assert "seconds" not in set(find_winners(apart, select_comparable(apart))["cost"])
-    assert "taken in 2 processes" in verdict_sentences(find_winners(apart, select_comparable(apart)))[0]
+    assert "measured in 2 processes" in verdict_sentences(find_winners(apart, select_comparable(apart)))[0]
 
 
 @contextmanager

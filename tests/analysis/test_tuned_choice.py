@@ -51,7 +51,7 @@ def test_all_that_names_a_best_names_what_tune_chose(command: Callable[..., Any]
 
     assert (winner["value"], winner["spike_value"]) == (2, 1)
     assert f"Best: gd (manual) at {chosen}: 2 gradients. tune chose it by its steps to the target; lr {spike}" in shown
-    assert "with 1 gradient, is a spike: its neighbours do not come near it." in shown
+    assert "with 1 gradient, is a spike: its neighbours perform much worse." in shown
     assert re.search(r"lr +status +tune +steps to 1e-6 .*? target +chosen +2 ", shown)
     assert f"gd ({chosen}) is best: 2 gradients, the only method. tune chose it by its steps to the target" in page
     assert "ranked by the configuration that tune chose" in page

@@ -60,7 +60,7 @@ def slopes(name: str, x: list[Any], width: Any) -> list[Any]:
 
 
 def test_sixty_have_a_referee() -> None:
-    """As many objectives at least are compared with a formula of 50 digits, beside those of other test files."""
+    """At least this many objectives are compared with a formula of 50 digits, besides those of other test files."""
     assert len(FORMULAS) >= 60
 
 
@@ -102,7 +102,7 @@ SOLVED = (
 
 @pytest.mark.parametrize("name", SOLVED)
 def test_minimisers_are_rounded_once(name: str) -> None:
-    """A Newton step of many digits from a stated minimiser leads to a number that rounds to the very same."""
+    """A Newton step with many digits from a stated minimiser rounds to the same numbers."""
     with mp.workdps(60):
         for stated in build(name).minimisers:
             x, wide = [mpf(number) for number in stated.tolist()], mpf(10) ** -18
@@ -172,13 +172,13 @@ def test_quadratics_state_their_curvature(n: int) -> None:
 
 @pytest.mark.parametrize("objective", [mccormick(), monkey_saddle(), schwefel(), michalewicz()])
 def test_what_has_no_minimum_states_none(objective: Objective) -> None:
-    """Where f has no least value none is claimed, though a box has one."""
+    """Where f has no minimum none is stated, even if a box has one."""
     assert objective.minimum is None
     assert objective.minimum_kind == "unknown"
 
 
 def test_schwefels_best_pit_is_reached() -> None:
-    """From the start gradient descent ends in the pit that the docstring names."""
+    """From the start gradient descent converges to the local minimum that the docstring names."""
     objective, x = schwefel(2), schwefel(2).start_at(0)
     for _ in range(300):
         x = x - gradient(objective, x)
@@ -202,7 +202,7 @@ def test_small_clusters_touch_all_round(atoms: int) -> None:
 
 
 def test_ackley_keeps_its_digits_near_the_minimum() -> None:
-    """A millionth of a millionth beside the minimum the value is still right, where the textbook's form gives 0."""
+    """At a distance of 1e-12 from the minimum the value is still accurate, where the textbook formula gives 0."""
     with mp.workdps(60):
         value = float(FORMULAS["ackley"]([mpf(1e-18), mpf(0)]))
     assert ackley(2).value(torch.tensor([1e-18, 0.0], dtype=torch.float64)).item() == pytest.approx(value, rel=1e-12)

@@ -1,4 +1,4 @@
-"""Learning problems and noisy ones: referees of numpy, scipy and scikit-learn, published facts, refusals."""
+"""Learning and stochastic problems: references in NumPy, SciPy and scikit-learn, published facts, errors."""
 
 from __future__ import annotations
 
@@ -208,7 +208,7 @@ def test_the_lassos_minimum_is_scikit_learns(l1: float) -> None:
 
 
 def test_the_lassos_prox_is_the_nearest_point() -> None:
-    """What is added to half the square of the distance is least there: no grid of points does better."""
+    """The proximal map minimises its definition: no grid of points does better."""
     grid, prox = torch.linspace(-3, 3, 6001, dtype=F64), lasso_proximal(0.5).prox
     for x in (-2.0, -0.1, 0.0, 0.3, 1.5):
         told = 2.0 * 0.5 * grid.abs() + (grid - x) ** 2 / 2
@@ -224,7 +224,7 @@ def test_softmax_digits_has_its_minimum() -> None:
 
 
 def test_newton_says_where_it_fails() -> None:
-    """A kink, at which no gradient vanishes, is told of, rather than stated as a minimum."""
+    """At a kink, where the gradient does not vanish, the solver raises an error with its norm."""
     with pytest.raises(ArithmeticError, match="stopped at a gradient of"):
         minimise_newton(lambda x: torch.where(x > 0, x, -x).sum() + (x**2).sum() / 2, torch.full((1,), 0.9, dtype=F64))
 
@@ -285,7 +285,7 @@ def test_cnn_is_written_out() -> None:
 
 
 def test_transformer_does_not_look_ahead() -> None:
-    """What comes later in a window changes nothing of what is said before it."""
+    """Later characters of a window do not change the predictions before them."""
     objective = transformer(width=8, context=6)
     x = {name: leaf.requires_grad_() for name, leaf in objective.start_at(0).items()}
     before, after = objective.data["before"][:1], objective.data["after"][:1]
@@ -317,7 +317,7 @@ def first_scores(objective: Objective, x: dict[str, Tensor], before: Tensor) -> 
 
 
 def test_pinn_finds_the_solution() -> None:
-    """L-BFGS on the residual brings the network to sin(pi t), though the loss does not know it."""
+    """L-BFGS on the residual converges to sin(pi t), which the loss does not contain."""
     objective = pinn()
     t = torch.linspace(0, 1, 101, dtype=F64)
     x, _ = descent(twin("lbfgs"), oracle(objective, False), objective.start_at(0), range(150))
@@ -386,7 +386,7 @@ def test_reddi_is_the_mean_of_its_steps() -> None:
 
 @pytest.mark.parametrize("impl", ["manual", "torch", "foreach"])
 def test_runs_stay_in_the_domain(impl: str) -> None:
-    """Through the runner every implementation is brought back into [-1, 1] after each step."""
+    """In the runner every implementation is projected onto [-1, 1] after each step."""
     (job,) = folded("objective=reddi", "optimizer=gd", "lr=0.01,0.1", "steps=30", f"impl={impl}", "device=cpu",
                            "dtype=float64", "timing=off")  # fmt: skip
     answer = run_cell(build_cell(job.spec))
@@ -397,7 +397,7 @@ def test_runs_stay_in_the_domain(impl: str) -> None:
 
 
 def test_compiled_runs_stay_there_too() -> None:
-    """A compiled step ends with the way back into the domain, in lanes and alone, as an eager one does."""
+    """A compiled step ends with the projection, in lanes and alone, as an eager one does."""
     told, gd, project = [], factory("gd"), reddi().project
     for kind in (Tiny, partial(Compiled, backend="eager")):
         maker = kind(lambda lr: with_projection(gd(lr), project))

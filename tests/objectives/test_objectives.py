@@ -43,7 +43,7 @@ CASES = {name: (name, SMALLER.get(name, {})) for name in CONFIGURATIONS} | {
     "himmelblau, moved": ("himmelblau", {"instance": 1}),
     "mccormick, moved": ("mccormick", {"instance": 1}),
 }
-"""What the laws are checked on: the shipped configurations, and sizes that take other code."""
+"""The cases of the laws: the shipped configurations, and sizes for which the code differs."""
 
 BEYOND_HALF = {
     "bbob_f02_ellipsoid": "its 1e6 is beyond float16",
@@ -122,7 +122,7 @@ def gradient(objective: Objective, x: Params) -> Params:
 
 
 def test_configuration_says_what_it_is() -> None:
-    """A configuration opens with a line for people, and names a factory that is called as the file is."""
+    """A configuration begins with a description, and names a factory of the file's name."""
     for file in FILES:
         name, opening = file.stem, file.read_text().splitlines()[0]
         assert opening.startswith("# "), name
@@ -193,7 +193,7 @@ def test_kind_of_minimum_fits(name: str) -> None:
 
 @every_objective
 def test_start_leaves_something_to_do(name: str) -> None:
-    """The start lies above the minimum by part of its value, and is not stationary."""
+    """The start lies above the minimum and is not stationary."""
     objective = build(name)
     x = objective.start_at(0)
     value = float(objective.value(x))
@@ -333,7 +333,7 @@ def test_notebook_gradients(name: str, loss: float, grad: list[float]) -> None:
     ],
 )
 def test_notebook_digits(name: str, written: object) -> None:
-    """A sum over the axes of the point has the very bits of the notebook's sum over everything."""
+    """A sum over the axes of the point has the same bits as the notebook's sum over everything."""
     objective = build(name)
     for point in points(objective, 100):
         x = point.to(objective.dtype)
@@ -405,7 +405,7 @@ def test_the_fixed_rotation_is_dense_and_has_no_axis(n: int) -> None:
 
 
 def test_the_fixed_rotation_has_the_same_bits_everywhere() -> None:
-    """Rows of ten coordinates are turned into these very numbers, also by other sums than the processor's own."""
+    """Rows of ten coordinates are rotated to exactly these numbers, also with another order of summation."""
     rotation = apply_fixed_rotation(torch.eye(10, dtype=torch.float64))
     start = quadratic().start_at(0)
 
@@ -477,7 +477,7 @@ def test_spectra(spectrum: str, eigenvalues: list[float]) -> None:
 
 
 def test_gradient_descent_sees_no_instance() -> None:
-    """Gradient descent loses the same along the axes, turned, and turned otherwise and shifted."""
+    """Gradient descent has the same losses along the axes, rotated, and otherwise rotated and shifted."""
 
     def losses(objective: Objective) -> list[float]:
         x, seen = objective.start_at(0), []
@@ -498,7 +498,7 @@ INSTANCED = [name for name, block in CONFIGURATIONS.items() if hasattr(target(bl
 
 @pytest.mark.parametrize("name", INSTANCED)
 def test_instances_are_one_function_seen_elsewhere(name: str) -> None:
-    """A rotation and a shift lead from the plain function to an instance; from the start no two go down alike."""
+    """An instance is a rotation and shift of the function; no two have the same loss at the start."""
     plain, made = build_configured(name, {}), [build_configured(name, {"instance": number}) for number in (1, 2)]
     for instance in made:
         turn, centre, place = (instance.data[key] for key in ("turned", "centred", "placed"))
@@ -516,7 +516,7 @@ def test_instances_are_one_function_seen_elsewhere(name: str) -> None:
 
 
 def test_every_classical_function_has_instances() -> None:
-    """The families of the literature take ``instance``, in their files too; clusters, which no turn changes, do not."""
+    """The families of the literature have ``instance``, in their files too, except rotation-invariant clusters."""
     families = {
         *("bowl_shaped", "classical", "cosine_modulated", "hartmann_shekel", "multimodal_2d", "multimodal_nd"),
         *("nonsmooth", "polynomial", "power_functions", "valley_shaped"),

@@ -1,4 +1,4 @@
-"""The stochastic contract: what a step sees depends on seed and step alone, and runs are judged on all data."""
+"""The stochastic contract: a step's minibatch depends on seed and step alone, and results are those on all data."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def _leaves(x: Any) -> Sequence[Tensor]:
 @of_each_kind
 @pytest.mark.parametrize("compiled", [False, True])
 def test_a_lane_sees_its_own_batch(made: Any, compiled: bool) -> None:
-    """In lanes of several seeds, and in lanes of one, each sees what it sees alone; another seed or step, another."""
+    """In lanes of several seeds, and of one, each has the minibatch it has alone; another seed or step has another."""
     objective = made()
     x = stack_runs([objective.start_at(seed) for seed in SEEDS])
     for seeds in (torch.tensor(SEEDS), torch.tensor(7)):
@@ -151,7 +151,7 @@ def test_a_value_is_of_the_steps_own_batch(made: Any) -> None:
 @of_each_kind
 @pytest.mark.parametrize("name", ["gd", "momentum", "adam"])
 def test_manual_is_torch_on_batches(made: Any, name: str) -> None:
-    """Our form and torch.optim's walk the same path over the same batches."""
+    """Manual and torch.optim have the same trajectory over the same batches."""
     ours, _ = path(manual(name, lr=0.03), made(), 30)
     theirs, _ = path(twin(name, lr=0.03), made(), 30)
 
@@ -161,7 +161,7 @@ def test_manual_is_torch_on_batches(made: Any, name: str) -> None:
 
 @of_each_kind
 def test_a_path_can_be_taken_up_anywhere(made: Any) -> None:
-    """A run that stops half way and goes on with its state ends where it would have, to the last bit."""
+    """A run that is stopped and continued with its state ends at the same bits."""
     method, ask, x = manual("adam", lr=0.1), oracle(made(), laned=False, seeds=3), made().start_at(0)
     whole, _ = descent(method, ask, x, range(20))
     half, state = descent(method, ask, x, range(9))
@@ -176,7 +176,7 @@ def cell(made: Any, make: Any, seeds: Sequence[int] = SEEDS, **more: Any) -> Cel
 
 
 def columns_of(cell: Cell) -> dict[str, Any]:
-    """The columns that must not depend on who carries a run."""
+    """The columns that must not depend on the execution mode."""
     columns = run_cell(cell).columns
     assert columns["status"].tolist().count("failed") == 0, columns["error"]
     return {name: columns[name] for name in ("status", "final_loss", "grad_norm", "steps_to_target", *HITS)}
@@ -195,7 +195,7 @@ def check_same(ours: dict[str, Any], theirs: dict[str, Any], rows: Sequence[int]
 
 @of_each_kind
 def test_every_carrier_tells_the_same(made: Any) -> None:
-    """Lanes, runs alone, other orders and companions, and torch.optim tell the same story."""
+    """Lanes, single runs, other orders and neighbours, and torch.optim have equal results."""
     adam = partial(factory("adam"), **{name: value for name, value in hypers("adam", {}).items() if name != "lr"})
     lanes = columns_of(cell(made, adam))
     assert run_cell(cell(made, adam)).columns["lanes"].tolist() == [4] * 4
@@ -210,7 +210,7 @@ def test_every_carrier_tells_the_same(made: Any) -> None:
 @pytest.mark.slow
 @of_each_kind
 def test_compiled_runs_see_the_same(made: Any) -> None:
-    """Compiled lanes, and a compiled run alone, walk where eager ones do."""
+    """Compiled lanes, and a compiled run alone, have the eager trajectory."""
     gd = factory("gd")
     lanes = columns_of(cell(made, gd))
 
@@ -234,7 +234,7 @@ def test_chunks_share_a_graph_and_keep_their_seeds(monkeypatch: pytest.MonkeyPat
 
 
 def test_lanes_that_leave_take_their_seeds_along(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where lanes that overflowed leave the pass, the others go on to see the batches of their own seeds."""
+    """Where lanes that overflowed are dropped, the others keep the batches of their own seeds."""
     monkeypatch.setattr("gdbench.engine.observer.MIN_LANES", 2)
     seeds, rates = np.arange(6), np.where(np.arange(6) % 2, 1e-2, 1e200)
     columns = run_cell(small(BATCHED["laned"](), lr=rates, seeds=seeds, steps=30)).columns
@@ -250,7 +250,7 @@ def test_lanes_that_leave_take_their_seeds_along(monkeypatch: pytest.MonkeyPatch
 
 @of_each_kind
 def test_runs_are_judged_on_all_data(made: Any) -> None:
-    """Start, losses of the trace, last loss and gradient norm are those of all data, whatever the steps saw."""
+    """Start, losses of the trace, last loss and gradient norm are those on all data."""
     objective, seen = made(), []
     of = small(objective, lr=0.1, seeds=[5], steps=6, trace="full")
     result = run_observed_pass(of, False, np.arange(1))
@@ -268,7 +268,7 @@ def test_runs_are_judged_on_all_data(made: Any) -> None:
 
 
 def test_a_timed_pass_never_judges() -> None:
-    """Steps on the clock see batches only: the loss on all data is not asked for."""
+    """Timed steps use minibatches only: the loss on all data is not evaluated."""
     told: list[int] = []
 
     def fn(x: Tensor, rows: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ GOLDEN = {
 
 
 def gradient(x: mpf, y: mpf) -> Point:
-    """That of 100 (y - x^2)^2 + (1 - x)^2."""
+    """The gradient of 100 (y - x^2)^2 + (1 - x)^2."""
     return -400 * x * (y - x**2) - 2 * (1 - x), 200 * (y - x**2)
 
 
@@ -69,7 +69,7 @@ def exact(name: str) -> list[Point]:
 @pytest.mark.parametrize("name", GOLDEN)
 @pytest.mark.parametrize("form", [manual, twin])
 def test_fifty_steps_are_right_to_twelve_digits(name: str, form: object) -> None:
-    """Our form in float64, and torch's, differ from the exact path by at most 1e-12 of each coordinate."""
+    """The manual method in float64, and torch's, differ from the exact one by at most 1e-12 of each coordinate."""
     with default_dtype(torch.float64):
         ours, _ = path(form(name, lr=GOLDEN[name][0]), objective("rosenbrock"), STEPS)  # type: ignore[operator]
     worst = max(
@@ -83,5 +83,5 @@ def test_fifty_steps_are_right_to_twelve_digits(name: str, form: object) -> None
 
 @pytest.mark.parametrize("name", GOLDEN)
 def test_the_exact_path_ends_where_it_was_recorded(name: str) -> None:
-    """The referee itself is held to 30 digits, so that a slip in it does not go unseen with one in our form."""
+    """The reference implementation is checked to 30 digits, so that an error in it cannot hide one in the method."""
     assert [mp.nstr(number, 30) for number in exact(name)[-1]] == list(GOLDEN[name][1:])

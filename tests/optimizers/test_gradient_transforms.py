@@ -1,4 +1,4 @@
-"""Clipped and noisy gradients: what the method sees, what is recorded, and that all ways of running agree."""
+"""Clipped and noisy gradients: what the method receives, what is recorded, and that all execution modes agree."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ GRADS: list[Params] = [
 
 
 def torchs(clip: Any, grad: dict[str, Tensor], most: float) -> dict[str, Tensor]:
-    """What a clipping function of torch's makes of a gradient."""
+    """Clip a gradient by one of torch's functions."""
     parameters = {name: torch.zeros_like(leaf, requires_grad=True) for name, leaf in grad.items()}
     for name, leaf in grad.items():
         parameters[name].grad = leaf.clone()
@@ -60,7 +60,7 @@ def test_clipping_is_torchs(clip: Any, of_torch: Any, grad: dict[str, Tensor]) -
 
 
 def test_unit_gradients_have_one_length() -> None:
-    """Each gradient gets the length asked for, and 0 stays 0."""
+    """Each gradient gets the given norm, and 0 stays 0."""
     ones = [normalise(3.0)(grad, False) for grad in GRADS]
 
     for grad in ones:
@@ -78,7 +78,7 @@ def test_each_lane_is_clipped_by_itself(clip: Any) -> None:
 
 @pytest.mark.parametrize("noise", [gaussian_noise(0.5), annealed_noise(0.25, 0.0), relative_noise(0.5)])
 def test_noise_has_its_size(noise: Any) -> None:
-    """Over many coordinates and steps noise has mean 0 and the deviation asked for, and no step repeats another."""
+    """Over many coordinates and steps noise has mean 0 and the given deviation, and no step repeats another."""
     change, ones = gradient_noise(noise, 3.0), torch.ones(2000, dtype=F64)
     drawn = torch.stack([change(ones, k, False) - ones for k in range(20)])  # type: ignore[operator]
 
@@ -96,7 +96,7 @@ def test_annealed_noise_falls() -> None:
 
 
 def test_noise_is_that_of_the_seed() -> None:
-    """A lane draws what its seed draws alone; lanes of one seed draw the same; another seed draws something else."""
+    """A lane draws the noise of its seed alone; lanes of one seed draw the same; another seed draws other noise."""
     seeds = [1.0, 5.0, 1.0]
     together = gradient_noise(gaussian_noise(), torch.tensor(seeds, dtype=F64))(stack_runs(GRADS), 7, True)
     shared = gradient_noise(gaussian_noise(), 5.0)(stack_runs(GRADS), 7, True)
@@ -112,7 +112,7 @@ def test_noise_is_that_of_the_seed() -> None:
 
 
 def test_the_true_gradient_is_recorded() -> None:
-    """A method walks along the gradient that it sees, and tells of the one that there was."""
+    """A method uses the transformed gradient and reports the true one."""
     of = objective("rosenbrock")
     method = with_gradient_transform(manual("gd", lr=0.1), lambda grad, k, laned: clip_norm(1.0)(grad, laned))
     start = of.start_at(0)
@@ -140,12 +140,12 @@ WRAPPED = {
 
 
 def losses(asked: CellSpec) -> np.ndarray:
-    """Where the runs of a cell end."""
+    """The final losses of a cell's runs."""
     return np.asarray(run_cell(build.build_cell(asked)).columns["final_loss"])
 
 
 def test_all_implementations_agree() -> None:
-    """Manual, torch.optim and compiled steps see the same schedule, clipping and noise, in lanes or run by run."""
+    """Manual, torch.optim and compiled steps have the same schedule, clipping and noise, in lanes or run by run."""
     ours = losses(question("manual", **WRAPPED))
     theirs = losses(question("torch", **WRAPPED))
 
@@ -179,13 +179,13 @@ def test_what_is_around_is_asked_and_told() -> None:
 
 
 def test_noise_makes_the_seed_matter() -> None:
-    """Runs that differ in the seed of their noise alone are run each."""
+    """Runs that differ only in the seed of their noise are all made."""
     assert build.build_cell(question("manual", noise=WRAPPED["noise"])).seed_matters()
     assert not build.build_cell(question("manual", clip=WRAPPED["clip"])).seed_matters()
 
 
 def test_clipping_bounds_the_path() -> None:
-    """From a steep start descent on clipped gradients stays near, where plain descent leaves."""
+    """From a steep start descent on clipped gradients stays bounded, where plain descent diverges."""
     of = objective("rosenbrock")
     plain, _ = path(manual("gd", lr=0.01), of, 3)
     clipped, _ = path(
@@ -205,6 +205,6 @@ def test_clipping_bounds_the_path() -> None:
     ],
 )
 def test_refusals_teach(make: Any, said: str) -> None:
-    """A number that makes no sense is refused in one line."""
+    """An invalid number is refused in one line."""
     with pytest.raises(UsageError, match=said):
         make()

@@ -62,13 +62,13 @@ KINDS = {"rosenbrock": F64, "notebook_matrix": F32, "dict": F64}
 """A vector, a matrix, and a dict of a matrix and a scalar."""
 OWN = {name: {"notebook_matrix": F32} for name in MATRICES}
 OWN |= {name: {"lasso_proximal": F64, "dict": F64} for name in PROXIMAL}
-"""The kinds of methods that do not move points of any shape, or that no other kind shows at work."""
+"""The kinds of objectives for methods that are restricted to some points, or that no other kind tests."""
 STEPPERS = {"adam": F64, "momentum": F32}
-"""A step with memories, a root, a quotient and the number of the step in it, and one whose length follows the slope."""
+"""A method with averages, a root, a quotient and the step number, and one with steps proportional to the gradient."""
 
 
 def trait(name: str) -> tuple[bool, ...]:
-    """What of an objective the runner and the methods can tell: anything else is its formula."""
+    """All properties of an objective that the runner and the methods depend on, except its formula."""
     of = objective(name)
     told = (
         of.laned,
@@ -86,7 +86,7 @@ UNLIKE = list({trait(name): name for name in reversed(OBJECTIVES)}.values())
 """One objective of each kind, for what does not depend on the formula."""
 
 SUMMING = dict.fromkeys(["bfgs", "cg_dy", "cg_fr", "cg_hs", "cg_hz", "cg_pr", "newton_cg", "shampoo", "soap"], 256)
-"""How many ulps a step in a lane may be off, where a method sums over coordinates and divides by what is left."""
+"""Allowed error of a step in a lane in ulps, for methods that divide by sums over coordinates."""
 ONE_POINT = "its code computes one point at a time"
 EXCEPTIONS: dict[tuple[str, str], str] = {
     ("a step in lanes", "muon"): "it works in bfloat16, whose rounding differs in lanes: bounded in test_optimizers.py",
@@ -96,13 +96,13 @@ EXCEPTIONS: dict[tuple[str, str], str] = {
     ("a step in lanes", "cutest"): ONE_POINT,
     ("a nan stays in its lane", "cutest"): ONE_POINT,
 }
-"""Laws that something cannot obey: the law and the name of the method or the objective, and the cause."""
+"""Exceptions from the laws: the law, the name of the method or the objective, and the cause."""
 
 
 def choose_cases(
     methods: Iterable[str], law: str, walks: Mapping[str, list[str]], kinds: Iterable[str] = KINDS, one_in: int = 1
 ) -> Any:
-    """Every method on each kind of objective, and the objectives of each stepper by it: by default one of each kind.
+    """Every method on each kind of objective, and the objectives of each stepper: by default one of each kind.
 
     By default one in so many methods goes over one of the kinds, in turn, and all the rest is of the slow tier.
     """
@@ -125,14 +125,14 @@ def choose_cases(
 
 @cache
 def record_path(optimizer: str, name: str, dtype: torch.dtype) -> tuple[list[Params], list[float]]:
-    """The watched path of a run of our own form."""
+    """The observed trajectory of the manual method."""
     with default_dtype(dtype):
         return path(manual(optimizer, lr=rate(optimizer, name)), objective(name, dtype), WALK)
 
 
 @cache
 def record_torch_path(optimizer: str, name: str, dtype: torch.dtype) -> list[Params]:
-    """The watched path of a run of torch's form; NAdam keeps its momentum product in torch's default dtype."""
+    """The observed trajectory of torch's class; NAdam keeps its momentum product in torch's default dtype."""
     with default_dtype(dtype):
         return path(twin(optimizer, lr=rate(optimizer, name)), objective(name, dtype), WALK)[0]
 
@@ -142,7 +142,7 @@ def record_torch_path(optimizer: str, name: str, dtype: torch.dtype) -> list[Par
 
 @choose_cases(TWINS, "manual is torch", {"adam": OBJECTIVES, "momentum": UNLIKE}, kinds=["dict"])
 def test_manual_is_torch(optimizer: str, name: str, dtype: torch.dtype) -> None:
-    """Our form and torch.optim's walk the same path, until the loss is down at its rounding errors."""
+    """Manual and torch.optim have the same trajectory, until the loss is at its rounding errors."""
     of, floor = objective(name, dtype), -np.inf
     ours, losses = record_path(optimizer, name, dtype)
     theirs = record_torch_path(optimizer, name, dtype)
@@ -175,7 +175,7 @@ def test_lanes_are_solo(optimizer: str, name: str, dtype: torch.dtype) -> None:
 
 
 def lane_of(tree: Any, index: int) -> Any:
-    """One lane of x or of a state, contiguous; what is not laned stays as it is."""
+    """One lane of x or of a state, contiguous; a value without lanes is returned unchanged."""
     return every(lambda leaf: leaf[index].clone() if isinstance(leaf, Tensor) and leaf.dim() else leaf, tree)
 
 
@@ -221,7 +221,7 @@ def test_a_nan_stays_in_its_lane(optimizer: str, name: str, dtype: torch.dtype) 
 
 @choose_cases(MANUAL, "watched", {"adam": OBJECTIVES, "momentum": UNLIKE})
 def test_watched_is_bare(optimizer: str, name: str, dtype: torch.dtype) -> None:
-    """The pass that records nothing ends at the very bits at which the watched pass ends."""
+    """The pass that records nothing ends at the same bits as the observed pass."""
     of = objective(name, dtype)
     with default_dtype(dtype):
         method = manual(optimizer, lr=rate(optimizer, name))
@@ -232,7 +232,7 @@ def test_watched_is_bare(optimizer: str, name: str, dtype: torch.dtype) -> None:
 
 @choose_cases(TORCH, "torch", {})
 def test_torch_watched_is_bare(optimizer: str, name: str, dtype: torch.dtype) -> None:
-    """torch.optim, L-BFGS among it, goes where it goes when looked at."""
+    """Observation does not change the trajectory of torch.optim, L-BFGS included."""
     of = objective(name, dtype)
     with default_dtype(dtype):
         method = twin(optimizer, lr=rate(optimizer, name))
@@ -242,7 +242,7 @@ def test_torch_watched_is_bare(optimizer: str, name: str, dtype: torch.dtype) ->
 
 
 def test_lbfgs_leaves_the_finite_beyond_the_logarithm() -> None:
-    """Where torch's own line search raises for want of a finite loss, the run is nonfinite, its finite steps told."""
+    """Where torch's line search raises because a loss is not finite, the run is nonfinite with its finite steps."""
     maker = Tiny(lambda lr: twin("lbfgs", lr=lr), lanes=False)
     columns = run_cell(small(objective("notebook_log"), maker, lr=1.0, steps=WALK)).columns
 
@@ -258,7 +258,7 @@ def test_lbfgs_leaves_the_finite_beyond_the_logarithm() -> None:
     ("optimizer", "name"), representatives([("momentum", "dict"), ("adam", "mlp")], [("adam", "mlp")])
 )
 def test_compiled_is_manual(optimizer: str, name: str) -> None:
-    """The graph that torch.compile makes of a step walks our own path, and the same one whether looked at or not."""
+    """The graph that torch.compile makes of a step has the manual trajectory, observed or not."""
     of, hyper = objective(name, F32), hypers(optimizer, {"lr": rate(optimizer, name)})
     method, ask = Program(factory(optimizer), "eager").method(hyper), oracle(of, laned=False, compiled=True)
     bare, _ = descent(method, ask, of.start_at(0), range(WALK))
@@ -297,7 +297,7 @@ def test_compiled_lanes_are_manual_ones(optimizer: str, name: str) -> None:
 
 
 def columns_of_seeds(optimizer: str, name: str) -> dict[str, list[Any]]:
-    """What two seeds make of a few steps from a start with noise, run by run."""
+    """Result columns of two seeds after a few steps from a start with noise, run by run."""
     maker = Tiny(lambda lr: form(optimizer, lr=lr), lanes=False)
     cell = small(objective(name), maker, lr=rate(optimizer, name), seeds=[0, 1], start_noise=0.01, steps=5)
     columns = run_cell(cell).columns
@@ -336,7 +336,7 @@ def valley(x: Tensor) -> Tensor:
 
 @cache
 def trail(optimizer: str) -> Tensor:
-    """Where a method goes on a random objective, at a step size and with a weight decay that all share."""
+    """The trajectory of a method on a random objective, with the same step size and weight decay for all."""
     start = torch.randn(3, 4, dtype=F64, generator=make_generator(3))
     decay = {"weight_decay": 0.1} if "weight_decay" in OPTIMIZERS[optimizer].hyper else {}
     rough = Objective(
@@ -347,7 +347,7 @@ def trail(optimizer: str) -> Tensor:
 
 
 def test_no_two_methods_are_one() -> None:
-    """On a random objective no two methods walk the same path, and there are at least 45."""
+    """On a random objective no two methods have the same trajectory, and there are at least 45."""
     trails = torch.stack([trail(optimizer) for optimizer in OPTIMIZERS]).flatten(1)
     twins = [
         (one, other)
@@ -364,7 +364,7 @@ ALIKE = {
     frozenset({"cutest", "extended_rosenbrock"}): "the same",
     frozenset({"powell_singular", "extended_powell"}): "the first is the second in its fewest dimensions",
 }
-"""Pairs of objectives that may be one where their sizes meet, and why."""
+"""Pairs of objectives that may be equal at a common size, and why."""
 SIZES = ({}, {"n": 2}, {"n": 3}, {"n": 4}, {"n": 6})
 
 
@@ -389,7 +389,7 @@ def told_at_random(of: Objective) -> tuple[tuple[Any, ...], Tensor]:
 
 @cache
 def fingerprints(name: str) -> dict[tuple[Any, ...], Tensor]:
-    """What is told of an objective, by the shape of its points."""
+    """The values and gradients of an objective, by the shape of its points."""
     return dict(told_at_random(of) for of in variants(name))
 
 

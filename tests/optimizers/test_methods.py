@@ -1,4 +1,4 @@
-"""Methods without a twin in torch are what their papers say: by referees in numpy, by theory, by what they count."""
+"""Methods that torch lacks agree with their papers: by reference implementations in NumPy, by theory and by counts."""
 
 from __future__ import annotations
 
@@ -66,17 +66,17 @@ def bowl(diagonal: bool, l1: float = 0.0) -> tuple[Objective, Known]:
 
 BOWL, KNOWN = bowl(diagonal=False)
 SMALL = {"prodigy": 1e-10, "dadapt_adam": 1e-10}
-"""Relative differences of more than 1e-12, as a ratio of small sums decides how far they go."""
+"""Tolerances above 1e-12, for methods whose step is a ratio of small sums."""
 
 
 def build_known(name: str, known: Known, **changed: Any) -> Method:
-    """A method as shipped, told what it must know of an objective."""
+    """A method as shipped, with what it must know of the objective."""
     facts = {fact: getattr(known, fact) for fact in FACTS if fact in OPTIMIZERS[name].hyper}
     return manual(name, **facts, **changed)
 
 
 def output_points(method: Method, objective: Objective, steps: int = STEPS) -> list[Params]:
-    """The points that a method is judged at, the start first."""
+    """The output points of a method, the start first."""
     points: list[Params] = []
     ask = oracle(objective, laned=False)
     x, state = descent(method, ask, objective.start_at(0), range(steps), look=lambda k, x, seen: points.append(x))
@@ -95,7 +95,7 @@ def lr_of(name: str) -> float:
 
 @pytest.mark.parametrize("name", REFEREES)
 def test_a_method_is_what_its_paper_says(name: str) -> None:
-    """Over 25 steps our tensors and a loop in numpy, written from the paper, go the same way."""
+    """Over 25 steps the method and a NumPy loop written from the paper have the same trajectory."""
     diagonal = name in ("adahessian", "sophia")  # random signs then tell the Hessian's diagonal exactly
     objective, known = bowl(diagonal, l1=2.0 if name in PROXIMAL else 0.0)
     ours = output_points(build_known(name, known, lr=lr_of(name)), objective)
@@ -107,7 +107,7 @@ def test_a_method_is_what_its_paper_says(name: str) -> None:
 
 
 def test_every_method_has_its_referee() -> None:
-    """What no loop in numpy repeats is refereed below: conjugate gradients, BFGS and the search for a Wolfe step."""
+    """Methods without a NumPy loop are tested below: conjugate gradients, BFGS and the strong Wolfe search."""
     assert set(OURS) - set(REFEREES) == {*CONJUGATE, "bfgs", "strong_wolfe"}
 
 
@@ -166,7 +166,7 @@ def parts(x: Any) -> Tensor:
 
 @pytest.mark.parametrize("name", [name for name in OURS if name not in TENSORWISE])
 def test_a_dict_is_a_vector(name: str) -> None:
-    """Cut into two tensors the parameters walk the same path: sums and norms go over all of them."""
+    """Parameters split into two tensors have the same trajectory: sums and norms are over all of them."""
     cut = Objective(
         fn=lambda x, a: BOWL.fn(parts(x), a),
         start={"first": BOWL.start_at(0)[:1], "second": BOWL.start_at(0)[1:]},
@@ -182,7 +182,7 @@ def test_a_dict_is_a_vector(name: str) -> None:
 
 @pytest.mark.parametrize("name", TENSORWISE)
 def test_tensors_walk_alone(name: str) -> None:
-    """Methods by tensor treat each as if it were the only one."""
+    """Layer-wise methods treat each tensor as if it were the only one."""
     starts = {"one": BOWL.start_at(0), "two": 2 * BOWL.start_at(0)}
     both = Objective(fn=lambda x, a: BOWL.fn(x["one"], a) + BOWL.fn(x["two"], a), data=BOWL.data, start=starts)
     method, ask = build_known(name, KNOWN), oracle(both, laned=False)
@@ -213,7 +213,7 @@ def distances(name: str, objective: Objective, steps: int, **hyper: Any) -> Arra
 
 
 def test_the_best_rates_on_quadratics() -> None:
-    """With theory's constants the distance shrinks by theory's rate; Chebyshev's bound holds at every step."""
+    """With the optimal constants the distance decreases at the theoretical rate; Chebyshev's bound holds."""
     problem, steps = spectrum("geometric", 100.0), 60
     heavy = 9 / 11  # (sqrt(100) - 1) / (sqrt(100) + 1)
     k = np.arange(steps + 1)
@@ -266,7 +266,7 @@ CONJUGATE = ("cg_fr", "cg_pr", "cg_hs", "cg_dy", "cg_hz")
 
 @pytest.mark.parametrize("name", [*CONJUGATE, "bfgs"])
 def test_conjugate_directions_on_a_quadratic(name: str) -> None:
-    """With exact searches every conjugate method, and BFGS, walks scipy's linear one, and ends in three steps.
+    """With exact searches every conjugate gradient method, and BFGS, equals scipy's linear one: three steps.
 
     There are three distinct eigenvalues, and a quadratic takes one trial and its correction a search.
     """
@@ -295,7 +295,7 @@ def test_newton_is_done_at_once() -> None:
 
 
 def test_newton_leaves_a_saddle() -> None:
-    """Where the curvature is negative the way is the gradient's, and the loss still falls."""
+    """Where the curvature is negative the direction is the gradient, and the loss still decreases."""
     saddle = Objective(fn=lambda x: x[0] ** 2 - x[1] ** 2 + x[1] ** 4, start=torch.tensor([0.1, 0.2], dtype=F64))
     losses = [float(saddle.value(x)) for x in output_points(manual("newton_cg"), saddle, 15)]
 
@@ -304,7 +304,7 @@ def test_newton_leaves_a_saddle() -> None:
 
 
 def test_polyak_never_leads_away() -> None:
-    """On a convex function each of Polyak's steps comes nearer to the minimiser."""
+    """On a convex function each of Polyak's steps decreases the distance to the minimiser."""
     far = [float(x.norm()) for x in output_points(build_known("polyak", KNOWN), BOWL, 40)]
 
     assert all(after < before for before, after in pairwise(far))
@@ -359,7 +359,7 @@ def test_signs_are_random_and_repeatable() -> None:
 
 
 class Counting:
-    """An oracle that counts what it is asked for."""
+    """An oracle that counts its calls."""
 
     def __init__(self, objective: Objective) -> None:
         self.oracle, self.laned = oracle(objective, laned=False), False
@@ -384,7 +384,7 @@ class Counting:
 
 @pytest.mark.parametrize("name", [name for name in MANUAL if name not in MATRICES])
 def test_work_is_counted_as_it_is_done(name: str) -> None:
-    """Each step counts the gradients, Hessian products and values it asked for; a constant cost is one gradient."""
+    """Each step counts the gradients, Hessian products and values it evaluated; a constant cost is one gradient."""
     counting, work = Counting(BOWL), []
 
     def look(k: int, x: Params, seen: StepInfo) -> None:

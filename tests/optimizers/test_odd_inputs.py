@@ -12,13 +12,13 @@ import torch
 from conftest import Done
 from support.laws import objective
 from support.tiers import representatives
-from test_copies import all_classes
+from test_optimizer_copy import all_classes
 
 import gdbench
 from gdbench.engine.descent import descent
 from gdbench.engine.failure_isolation import describe_exception
 from gdbench.engine.oracle import oracle
-from gdbench.optimizers.needs import CLOSURE, GRAPH
+from gdbench.optimizers.torch_needs import CLOSURE, GRAPH
 from gdbench.optimizers.torch_optim import torch_optim
 
 torch.set_num_threads(1)
@@ -41,7 +41,7 @@ def run_table(fn: Callable[[Any], torch.Tensor], optimizer: str, **more: Any) ->
 
 @pytest.mark.parametrize("optimizer", representatives(["momentum", "adamw"], ["adamw"]))
 def test_a_sparse_gradient_is_a_gradient(optimizer: str) -> None:
-    """Every impl walks with a sparse gradient where it walks with the same dense one."""
+    """Every impl has the same trajectory with a sparse gradient and the same dense one."""
     sparse, dense = (
         run_table(lambda x, kind=kind: embed(x, sparse=kind), optimizer, impl=IMPLS) for kind in (True, False)
     )
@@ -64,7 +64,7 @@ def test_a_sparse_gradient_of_a_bare_tensor_is_dense_too() -> None:
 
 @pytest.mark.parametrize("optimizer", ["momentum", "adamw"])
 def test_a_parameter_that_is_not_used_has_gradient_zero(optimizer: str) -> None:
-    """Every impl takes the gradient of a leaf that the loss leaves out for zero, and goes where the others go."""
+    """In every impl the gradient of a leaf that the loss does not use is zero, with equal trajectories."""
     runs = run_table(lambda x: (x["rows"] ** 2).sum(), optimizer, impl=IMPLS)
     ran = runs[runs.status != "unavailable"]
 
@@ -197,7 +197,7 @@ def test_needs_that_are_not_known_are_refused(
 
 @pytest.mark.parametrize("name", ["AdaHessian", "SophiaH"])
 def test_a_class_that_differentiates_the_gradient_walks_as_in_torch(name: str) -> None:
-    """With `_create_graph_` a class goes where it goes after `backward(create_graph=True)`, and a copy can be made."""
+    """With `_create_graph_` a class has the trajectory of `backward(create_graph=True)`, and can be copied."""
     cls = getattr(pytest.importorskip("pytorch_optimizer"), name)
     of, method = objective("dict"), torch_optim(cls, {"lr": 1e-3}, needs=frozenset({GRAPH}))
     torch.manual_seed(0)

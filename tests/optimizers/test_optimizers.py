@@ -1,4 +1,4 @@
-"""Every method of conf/optimizer obeys the laws: manual is torch, lanes are solo, compiled is eager."""
+"""Every method of conf/optimizer obeys the laws: manual equals torch, lanes equal single runs, compiled eager."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ FLOATS = [
     ids=str,
 )
 def test_manual_equals_torch(name: str, objective: str, dtype: torch.dtype) -> None:
-    """Our recurrence and torch.optim's walk the same path."""
+    """Manual and torch.optim have the same trajectory."""
     manual_equals_torch(name, OBJECTIVES[objective], dtype, lr_of(name), steps=50)
 
 
@@ -158,7 +158,7 @@ def test_the_adam_family_equals_torch_for_any_averaging(name: str, beta1: float,
 
 
 def test_nadam_of_torch_is_as_coarse_as_its_momentum_product() -> None:
-    """Torch keeps NAdam's momentum product in its default dtype, float32: float64 paths part by less than 1e-8."""
+    """Torch keeps NAdam's momentum product in its default dtype, float32: float64 paths differ by less than 1e-8."""
     ours, _ = path(manual("nadam"), ROSENBROCK, 100)
     theirs, _ = path(torch_twin("nadam"), ROSENBROCK, 100)
 
@@ -166,7 +166,7 @@ def test_nadam_of_torch_is_as_coarse_as_its_momentum_product() -> None:
 
 
 def test_gd_is_the_notebook_digit_for_digit() -> None:
-    """In float32 ``x - lr g`` has the very bits of ``x.data -= 0.1 * x.grad``."""
+    """In float32 ``x - lr g`` has the same bits as ``x.data -= 0.1 * x.grad``."""
     x = torch.tensor([-1.0, 0.3, 7.7], requires_grad=True)
     objective = Objective(fn=lambda x: ((x - 2) ** 2).sum(), start=x.detach().clone())
     points, _ = path(manual("gd", lr=0.1), objective, 20)
@@ -206,7 +206,7 @@ def has(name: str, impl: str) -> bool:
 @pytest.mark.parametrize("impl", ["foreach", "fused", "differentiable"])
 @pytest.mark.parametrize("name", TWINS)
 def test_other_implementations_equal_single_tensor(name: str, impl: str) -> None:
-    """Whatever torch runs on, it walks the same path; where it has no such kernels it says so."""
+    """All of torch's implementations have the same trajectory; a missing one is unavailable."""
     if not has(name, impl):
         with pytest.raises(Unavailable, match=f"has no {impl} implementation$"):
             torch_twin(name, impl)
@@ -311,7 +311,7 @@ FORMS = [("manual", name) for name in GENERAL] + [
 
 @pytest.mark.parametrize(("form", "name"), FORMS)
 def test_copy_isolates(form: str, name: str) -> None:
-    """Going on from a copy walks the same path as the original, and neither moves the other."""
+    """A copy has the same trajectory as the original, and neither changes the other."""
     method = manual(name) if form == "manual" else torch_twin(name, form)
     objective = OBJECTIVES["dict"]
     ask = oracle(objective, laned=False)
@@ -335,14 +335,14 @@ MUON = [{}, {"weight_decay": 0.1}, {"nesterov": False}, {"momentum": 0.5}]
 @pytest.mark.parametrize("changed", MUON, ids=str)
 @pytest.mark.parametrize("shape", [(3, 2), (2, 3), (4, 4)])
 def test_muon_is_torchs(shape: tuple[int, int], changed: dict[str, Any]) -> None:
-    """On tall, wide and square matrices Muon walks torch's path."""
+    """On tall, wide and square matrices Muon has torch's trajectory."""
     rows, columns = shape
     of = Objective(fn=residuals, start=spread(*shape), data={"a": spread(5, rows), "b": spread(5, columns)})
     manual_equals_torch("muon", of, F64, 0.02, 30, **changed)
 
 
 def test_muon_with_adamw_is_torchs_pair() -> None:
-    """Of a dict the matrix walks Muon's path and the scalar AdamW's, each at its lr, as torch's two do side by side."""
+    """In a dict the matrix is updated by Muon and the scalar by AdamW, each with its lr, as by torch's two classes."""
     of, lr, ratio = DICT, 0.02, 0.5
     x = {name: leaf.clone().requires_grad_() for name, leaf in of.start_at(0).items()}
     pair = (
@@ -388,13 +388,13 @@ def test_muon_brings_singular_values_near_one() -> None:
 
 @pytest.mark.parametrize("make", [manual, torch_twin])
 def test_muon_is_unavailable_for_vectors(make: Any) -> None:
-    """A parameter that is no matrix is refused in one line, by our form and by torch's."""
+    """A parameter that is not a matrix is refused in one line, by manual and torch."""
     with pytest.raises(Unavailable, match=r"Muon .*(shape \[2\]|size: torch.Size\(\[2\]\))"):
         path(make("muon"), ROSENBROCK, 1)
 
 
 def test_sparse_adam_leaves_alone_what_has_no_gradient() -> None:
-    """Coordinates whose gradient is 0 stay where they are, whatever their averages say."""
+    """Coordinates whose gradient is 0 do not move, whatever their averages are."""
     touched = Objective(
         fn=lambda x: ((x - 1) ** 2 * torch.tensor([1.0, 0.0, 1.0], dtype=F64)).sum(), start=torch.zeros(3, dtype=F64)
     )
@@ -406,7 +406,7 @@ def test_sparse_adam_leaves_alone_what_has_no_gradient() -> None:
 
 
 def test_asgd_is_judged_at_its_average() -> None:
-    """From t0 on the average stands between the points that it is of, in our form and in torch's."""
+    """From t0 on the output is the average of the iterates, in manual and torch."""
     walks = [path(make("asgd", lr=0.4, t0=2.0), OBJECTIVES["scalar"], 12)[0] for make in (manual, torch_twin)]
     bare, _ = path(manual("asgd", lr=0.4), OBJECTIVES["scalar"], 12)
 
@@ -471,7 +471,7 @@ def test_a_step_in_lanes_is_a_step_alone(name: str, other: str) -> None:
 
 @pytest.mark.parametrize("name", GENERAL)
 def test_a_path_in_lanes_is_a_path_alone(name: str) -> None:
-    """Over 15 steps in float64 the lanes go where each run goes alone, though no number of theirs is the same."""
+    """Over 15 steps in float64 lanes have the trajectories of single runs, with different numbers in each lane."""
     values = lane_values(name, *(other for method, other in FLOATS if method == name))
     start = stack_runs([ROSENBROCK.start_at(0)] * LANES)
     x, _ = descent(manual(name, **in_lanes(values)), oracle(ROSENBROCK, laned=True), start, range(15))
@@ -497,7 +497,7 @@ def test_a_nan_stays_in_its_lane(name: str) -> None:
 
 @pytest.mark.parametrize("name", GENERAL)
 def test_a_step_keeps_the_dtype(name: str) -> None:
-    """Hyper-parameters in float64 never lift x or the state's tensors of x's shape, alone or in lanes."""
+    """Hyper-parameters in float64 do not change the dtype of x or of the state's tensors of x's shape."""
     plain = Objective(fn=lambda x: (x * x)[..., 0] + (x * x)[..., 1], start=torch.tensor([1.0, 2.0]), laned=True)
     every_float = {other: [number] * LANES for other, number in hypers(name, {}).items() if type(number) is float}
     for dtype in (torch.float16, torch.bfloat16, torch.float32, torch.float64):
@@ -513,12 +513,12 @@ def test_a_step_keeps_the_dtype(name: str) -> None:
 
 
 def fewer_trips(name: str) -> dict[str, Any]:
-    """Searches of few trips, which a compiler unrolls all."""
+    """Searches with few trials, all of which a compiler unrolls."""
     return {trips: 2 for trips in ("trips", "inner_trips") if trips in OPTIMIZERS[name].hyper}
 
 
 class Written(CompilableOracle):
-    """Rosenbrock's function with its derivatives written out: to differentiate is half of a compiler's time."""
+    """Rosenbrock's function with explicit derivatives: differentiation is half of the compile time."""
 
     def grad(self, x: Tensor, k: Step) -> tuple[Tensor, Tensor]:
         """f and its gradient."""
@@ -532,7 +532,7 @@ class Written(CompilableOracle):
 
 
 def written(laned: bool) -> CompilableOracle:
-    """The way to the function written out, in lanes or not."""
+    """An oracle of that function, in lanes or not."""
     return Written(rosenbrock, laned, split=CompositeParts(Written(rosenbrock, laned), identity_prox))
 
 
@@ -608,14 +608,14 @@ def test_compiled_lanes_equal_manual_ones_in_one_graph(name: str) -> None:
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit.script_method:DeprecationWarning")  # torch's own import of inductor
 def test_inductor_equals_manual_in_one_graph() -> None:
-    """What the C++ compiler makes of a step is the same step, and leaves its state laid out as it found it."""
+    """The C++ compiler keeps the values of a step and the memory layout of its state."""
     assert check_compiled("adam", "inductor", OBJECTIVES["matrix"]) == 1
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit.script_method:DeprecationWarning")
 @pytest.mark.parametrize(("name", "objective"), [("adam", "vector"), ("momentum", "vector"), ("gd", "dict")])
 def test_inductor_lanes_equal_manual_ones(name: str, objective: str) -> None:
-    """So do lanes, of points that are taken apart on the way to the C++ compiler and of points that are not."""
+    """The same holds in lanes, for points that the unstack pass splits and for others."""
     library = sys.platform == "linux" and objective == "vector"  # which is no graph of torch.compile's
 
     assert check_compiled_lanes(name, "inductor", OBJECTIVES[objective], steps=3) == (0 if library else 1)
@@ -643,7 +643,7 @@ def test_a_plain_zero_makes_a_graph_of_its_own() -> None:
 
 @pytest.mark.skipif(not hasattr(eval_frame, "set_fullgraph_compiled_frame_count"), reason="this torch counts nothing")
 def test_calls_of_other_threads_do_not_disturb(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A compiled step stands though others end and begin one as it ends, which set the number that torch counts in."""
+    """A compiled step is kept although others begin and end one meanwhile, which sets torch's counter."""
     count, leave, ended = eval_frame.set_fullgraph_compiled_frame_count, eval_frame.set_eval_frame, False
 
     def noting(graph: torch.fx.GraphModule, _: object) -> Callable[..., Any]:
@@ -686,7 +686,7 @@ def test_what_cannot_be_compiled_is_unavailable() -> None:
 
 
 def sequential(objective: Objective, x: Tensor, lr: float, shrink: float, c: float, trips: int) -> tuple[Tensor, int]:
-    """Backtracking as in the books: try, test, stop; the new point, and how many trials it took."""
+    """Textbook backtracking: returns the new point and the number of trials."""
     loss, grad = oracle(objective, laned=False).grad(x, 0)
     loss = loss.detach()
     for trial in range(trips):
@@ -705,7 +705,7 @@ def sequential(objective: Objective, x: Tensor, lr: float, shrink: float, c: flo
     c=st.floats(1e-4, 0.5),
 )
 def test_armijo_is_the_sequential_search(starts: list[tuple[float, float]], lr: float, shrink: float, c: float) -> None:
-    """Alone and in lanes Armijo takes the first step that will do, and counts the trials up to it."""
+    """Alone and in lanes Armijo accepts the first sufficient step, and counts the trials up to it."""
     method = manual("armijo", lr=lr, shrink=shrink, c=c)
     points = [torch.tensor(start, dtype=F64) for start in starts]
     lanes, _, together = method.step(oracle(ROSENBROCK, laned=True), 0, stack_runs([*points]), ())

@@ -17,7 +17,7 @@ from support.tiers import representatives
 import gdbench
 from gdbench.engine.descent import descent
 from gdbench.engine.oracle import oracle
-from gdbench.optimizers.needs import HINTS
+from gdbench.optimizers.torch_needs import HINTS
 from gdbench.optimizers.torch_optim import torch_optim
 from gdbench.tree import tree_map
 
@@ -46,7 +46,7 @@ def of_package(name: str) -> Any:
 @pytest.mark.parametrize("name", OTHERS)
 @pytest.mark.parametrize("on", ["rosenbrock", "dict"])
 def test_watched_is_bare_and_a_copy_goes_on(name: str, on: str) -> None:
-    """Looked at or not, and from a copy of x and state, a method of another package walks the same path."""
+    """Observed or not, and from a copy of x and state, a method of another package has the same trajectory."""
     of, method = objective(on), of_package(name)
     ask, looked = oracle(of, laned=False), []
     bare, _ = descent(method, ask, of.start_at(0), range(12))
@@ -61,7 +61,7 @@ def test_watched_is_bare_and_a_copy_goes_on(name: str, on: str) -> None:
 
 
 def test_schedule_free_is_judged_where_it_evaluates() -> None:
-    """What is judged is the point of eval(): our own schedule-free SGD walks there too, and training is elsewhere."""
+    """The output is the point of eval(): that of our schedule-free SGD too, while training uses another point."""
     of = objective("rosenbrock")
     theirs, _ = path(of_package("schedulefree SGD"), of, 30)
     ours, _ = path(manual("schedule_free_sgd", lr=1e-4), of, 30)
@@ -76,13 +76,13 @@ PACKAGE_TWINS: dict[str, tuple[dict[str, Any], str, dict[str, Any]]] = {
     "dadapt_adam": ({"old_denominator": True, "lr": 1.0}, "DAdaptAdam", {"lr": 1.0, "foreach": False}),
     "lion": ({"weight_decay": 0.1, "lr": 1e-3}, "Lion", {"lr": 1e-3, "weight_decay": 0.1, "foreach": False}),
 }
-"""Switches under which our method is that of the packages, and the class of pytorch_optimizer that it then equals."""
+"""Switches with which our method equals that of the packages, and the class of pytorch_optimizer that it equals."""
 
 
 @pytest.mark.parametrize("on", ["rosenbrock", "quadratic"])
 @pytest.mark.parametrize("name", PACKAGE_TWINS)
 def test_package_switch_equals_the_package(name: str, on: str) -> None:
-    """With its switch set, a method walks the path of the package's class; without it, another one."""
+    """With its switch set, a method has the trajectory of the package's class; without it, another one."""
     import pytorch_optimizer
 
     changed, cls, arguments = PACKAGE_TWINS[name]
@@ -283,7 +283,7 @@ def run_mine(command: Callable[..., Done], folder: Path, optimizer: str, *words:
 def test_a_class_or_function_runs_whatever_its_signature(
     command: Callable[..., Done], torch_like: Path, optimizer: str, as_shipped: dict[str, float]
 ) -> None:
-    """A step without closure, a learning rate of another name, a function that makes the optimizer: all walk as SGD."""
+    """A step without closure, an lr of another name, a function that makes the optimizer: all have SGD's trajectory."""
     done, row = run_mine(command, torch_like, optimizer)
     sgd = torch_optim(torch.optim.SGD, {"lr": 0.1, **as_shipped})
     of = objective("notebook_manual").to(torch.float32, "cpu")

@@ -1,4 +1,4 @@
-"""Schedules are torch's where torch has them, and mean the same to every implementation."""
+"""Schedules equal torch's where torch has them, and have the same effect in every implementation."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_factors_are_torchs(case: str) -> None:
 
 
 def test_warmup_stable_decay_by_hand() -> None:
-    """WSD rises by equal steps, stays at 1, and falls by equal steps, to reach its end when the run does."""
+    """WSD increases linearly, stays at 1, and decreases linearly to reach ``end`` at the end of the run."""
     factor = build("wsd", steps=10, warmup=2, decay=4, start=0.5)
 
     assert [factor(k) for k in range(11)] == [0.5, 0.75, 1, 1, 1, 1, 1, 0.75, 0.5, 0.25, 0]
@@ -131,7 +131,7 @@ def test_a_configuration_ships_its_factorys_defaults(name: str) -> None:
 
 @pytest.mark.parametrize("optimizer", ["gd", "adam"])
 def test_manual_torch_and_compiled_walk_one_path(optimizer: str) -> None:
-    """A schedule means the same to our own form, to torch.optim's and to a compiled step."""
+    """A schedule has the same effect in manual, torch.optim and compiled steps."""
     of, factor, bare = objective("rosenbrock"), build("warmup_cosine", 20), factory(optimizer)
     make = with_schedule(lambda hyper: bare(**hyper), factor)
     ours, _ = path(make({"lr": 1e-3}), of, 20)
@@ -164,7 +164,7 @@ def test_manual_torch_and_compiled_walk_one_path(optimizer: str) -> None:
     ],
 )
 def test_refusals_teach(name: str, changed: dict[str, Any], said: str) -> None:
-    """A number that makes no schedule is refused in one line."""
+    """An invalid number is refused in one line."""
     with pytest.raises(UsageError) as refusal:
         build(name, **changed)
 
@@ -293,7 +293,7 @@ def lambda_path(cls: type[Optimizer], factor: Schedule, of: Any) -> Any:
     "cls", representatives([Grouped, Halved, Ratios, torch.optim.Adam, torch.optim.SGD], [Grouped, Ratios])
 )
 def test_every_group_is_paced_as_torchs_schedulers_do(cls: type[Optimizer]) -> None:
-    """Under every schedule a class walks bit for bit as under LambdaLR: each group's own lr times the factor."""
+    """Under every schedule a class equals LambdaLR to the bit: each group's own lr times the factor."""
     of = objective("dict")
     for name in CONFIGURATIONS:
         method = with_torch_schedule(torch_optim(cls, {"lr": 0.02}), build(name))

@@ -1,4 +1,4 @@
-"""What the laws need of conf/: every method and every objective, built small, and step sizes at which they go well."""
+"""Methods and objectives of conf/ for the laws: built small, with step sizes at which they are stable."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from gdbench.tree import Params, dot, flatten, leaves, tree_map
 
 CONF = Path(__file__).parents[2] / "conf"
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-4}
-"""How far manual and torch may part, relative to the larger of the point and the start."""
+"""Allowed difference between manual and torch, relative to the larger of the point and the start."""
 
 
 # ---------------------------------------------------------------------------------------------------- objectives
@@ -37,7 +37,7 @@ SMALLER: dict[str, dict[str, Any]] = {
     "many_tensors": {"tensors": 3},
     "transformer": {"width": 4, "context": 64},
 }
-"""What is changed in the shipped configuration of an objective, where its size would make the laws slow."""
+"""Changes of shipped configurations of objectives whose size would make the laws slow."""
 APART = {"cutest": "numpy of an extra, one point at a time: tests/objectives/test_cutest.py has laws of its own for it"}
 """Objectives that the laws leave out, and why."""
 CONFIGURATIONS: dict[str, dict[str, Any]] = {
@@ -55,7 +55,7 @@ def build_configured(name: str, changes: dict[str, Any]) -> Objective:
 
 @cache
 def made_once(name: str, changes: tuple[tuple[str, Any], ...]) -> Objective:
-    """What ``configured`` gives."""
+    """Cached ``build_configured``."""
     arguments = CONFIGURATIONS[name] | dict(changes)
     stated: Objective = target(arguments)(**{key: value for key, value in arguments.items() if key != "_target_"})
     return stated
@@ -72,7 +72,7 @@ def spread(*shape: int) -> Tensor:
 
 
 def identity_prox(x: Params, t: Any) -> Params:
-    """The proximal map of 0, with which proximal methods can be tried where an objective states none."""
+    """The proximal map of 0, for proximal methods on objectives that state none."""
     return x
 
 
@@ -125,9 +125,9 @@ MANUAL = [name for name, entry in OPTIMIZERS.items() if entry.manual]
 TORCH = [name for name, entry in OPTIMIZERS.items() if entry.torch]
 TWINS = [name for name in MANUAL if name in TORCH]
 MATRICES = {"muon"}
-"""Methods that move matrices and nothing else."""
+"""Methods for matrices only."""
 PROXIMAL = {"fista", "ista"}
-"""Methods that go by the two parts of an objective."""
+"""Methods that use the two parts of an objective."""
 
 
 def target(block: dict[str, Any]) -> Any:
@@ -137,7 +137,7 @@ def target(block: dict[str, Any]) -> Any:
 
 
 FACTS = {"smoothness": 2e3, "strong_convexity": 1.0, "minimum": 0.0}
-"""What a method is told of an objective where its configuration has null: an L that is large enough for all."""
+"""The values of what a method must know of an objective: an L that is large enough for all."""
 
 
 def hypers(name: str, changed: dict[str, Any]) -> dict[str, Any]:
@@ -148,42 +148,42 @@ def hypers(name: str, changed: dict[str, Any]) -> dict[str, Any]:
 
 
 def factory(name: str) -> Any:
-    """The factory of our own form of a method."""
+    """The manual factory of a method."""
     block = OPTIMIZERS[name].manual
     assert block is not None, f"{name} has no manual form"
     return target(block)
 
 
 def manual(name: str, **changed: Any) -> Method:
-    """Our own form of a method."""
+    """The manual method."""
     method: Method = factory(name)(**hypers(name, changed))
     return method
 
 
 def twin(name: str, impl: str = "torch", **changed: Any) -> Method:
-    """The torch.optim form of a method."""
+    """The method by its torch.optim class."""
     block = OPTIMIZERS[name].torch
     assert block is not None, f"{name} has no torch form"
     return torch_optim(target(block), torch_arguments(block, hypers(name, changed)), impl)
 
 
 def form(name: str, **changed: Any) -> Method:
-    """Our own form of a method, or torch's where there is no other."""
+    """The manual method, or torch's where there is none."""
     return manual(name, **changed) if OPTIMIZERS[name].manual else twin(name, **changed)
 
 
 # ---------------------------------------------------------------------------------------------------- step sizes
 
 SHARE = 0.1
-"""Of 1 / L a step may have so much: far from 3.8 / L, where the heavy ball with a momentum of 0.9 leaves."""
+"""The step size in units of 1 / L: far from 3.8 / L, where the heavy ball with momentum 0.9 diverges."""
 WALK = 20
-"""So many steps a step size must go well."""
+"""The number of steps for which a step size must be stable."""
 BY_LR = 1e-3
-"""A step size for methods whose steps are as long as it, whatever the objective."""
+"""The step size of methods whose step length does not depend on the gradient."""
 
 
 def rate(optimizer: str, name: str) -> float:
-    """A step size at which a method goes well on an objective.
+    """A step size at which a method is stable on an objective.
 
     A method that searches, or is told of the objective, finds its lengths by itself and keeps its default. One whose
     steps grow with the gradient takes a share of 1 / L, and any other one a small number. Where there are kinks a
@@ -270,7 +270,7 @@ def default_dtype(dtype: torch.dtype) -> Iterator[None]:
 
 
 def apart(a: Params, b: Params, start: Params) -> float:
-    """How far apart two points are, relative to the larger of the second and the start (largest coordinates)."""
+    """The difference of two points, relative to the larger of the second and the start (largest coordinates)."""
     there, here, origin = (flatten(tree, laned=False).double() for tree in (a, b, start))
     return float((there - here).abs().max() / torch.maximum(here.abs().max(), origin.abs().max()))
 
@@ -283,7 +283,7 @@ def same(a: Params, b: Params) -> bool:
 def manual_equals_torch(
     name: str, objective: Objective, dtype: torch.dtype, lr: float, steps: int, impl: str = "torch", **changed: Any
 ) -> None:
-    """Our form of a method and torch's walk the same path, until the loss is down at its rounding errors."""
+    """Manual and torch have the same trajectory, until the loss is at its rounding errors."""
     objective = objective.to(dtype, "cpu")
     with default_dtype(dtype):
         ours, losses = path(manual(name, lr=lr, **changed), objective, steps)

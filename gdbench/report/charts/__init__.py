@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-__all__ = ["NO_CONTOURS", "NO_MINIMISERS", "VIEWS", "bounding_box", "select_paths", "stack_views"]
+__all__ = ["NO_CONTOURS", "NO_MINIMISERS", "bounding_box", "select_paths", "stack_views"]
 
 VIEWS = ("learning rate tuned per problem", "one learning rate for all problems")
 NO_CONTOURS = pd.DataFrame(columns=["line", "point", "x", "y"])

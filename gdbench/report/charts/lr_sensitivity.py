@@ -22,7 +22,7 @@ from gdbench.report.charts.vega_lite import (
 )
 from gdbench.report.style import POWERS, Style, log_axis
 
-__all__ = ["compute_diverged_shares", "draw_heatmap", "draw_sensitivity"]
+__all__ = ["draw_heatmap", "draw_sensitivity"]
 
 NOT_REACHED = "no run stays at the target"
 """Text of an empty panel."""
@@ -35,7 +35,7 @@ SHORT_NUMBER = "replace(format(datum.value, '.2~g'), /e\\u2212?-?0*/, 'e-')"
 """Vega expression of an axis label with two digits."""
 
 
-def compute_diverged_shares(table: pd.DataFrame) -> pd.DataFrame:
+def _compute_diverged_shares(table: pd.DataFrame) -> pd.DataFrame:
     """The share of runs that diverged at each lr of each problem, for the interval ``lr`` to ``right`` around it."""
     shares = table.groupby(["problem", "lr"], sort=True)[["broke", "runs"]].sum().reset_index()
     shares["share"] = shares["broke"] / shares["runs"]
@@ -86,7 +86,7 @@ def _tag_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
     limits = limits.assign(lr=2 / limits["smoothness"]).reset_index()
     kinds = {
         "cost": best,
-        "diverged": compute_diverged_shares(table),
+        "diverged": _compute_diverged_shares(table),
         "limit": limits.loc[limits["lr"] <= limits["most"], ["problem", "lr"]],
         "none": limits.loc[~limits["problem"].isin(best["problem"]), ["problem"]],
     }

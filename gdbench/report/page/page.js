@@ -6,7 +6,7 @@
   const hidden = new Set();
   const chosen = {};
   const views = new Map();
-  all("[hidden]").filter((each) => !each.closest("figure") || each.classList.contains("tools")).forEach((each) => { each.hidden = false; });
+  all("[hidden]").filter((node) => !node.closest("figure") || node.classList.contains("tools")).forEach((node) => { node.hidden = false; });
 
   // ------------------------------------------------------------------------------------------------------- theme
   const system = matchMedia("(prefers-color-scheme: dark)");
@@ -25,7 +25,7 @@
   system.addEventListener("change", showTheme);
 
   // ----------------------------------------------------------------------------------------------------- figures
-  function allowed(row) {  // what lies across dtypes or objectives has no problem of the list, and says itself what it is of
+  function allowed(row) {  // rows over several dtypes or objectives have no problem, and name their objective and dtype
     const [objective, dtype] = data.problems[row.problem] || [row.objective, row.dtype];
     return (!chosen.objective || !objective || objective === chosen.objective) && (!chosen.dtype || !dtype || dtype === chosen.dtype);
   }
@@ -40,8 +40,8 @@
     const inner = spec.spec || spec;
     let columns = 1;
     if (facet) {
-      const there = new Set(spec.datasets.table.map((row) => row[facet.field]));
-      const names = facet.sort.filter((each) => there.has(each)).slice(0, data.panels);
+      const present = new Set(spec.datasets.table.map((row) => row[facet.field]));
+      const names = facet.sort.filter((name) => present.has(name)).slice(0, data.panels);
       facet.sort = names;
       spec.datasets.table = spec.datasets.table.filter((row) => names.includes(row[facet.field]));
       columns = Math.max(1, Math.min(spec.columns, names.length, Math.floor(width / 290)));
@@ -62,7 +62,7 @@
     for (const [key, value] of Object.entries(node)) {
       if (key === "datasets") continue;
       if (key === "legend" && value && value.orient === "top") {
-        const longest = Math.max(...(node.scale?.domain || []).map((each) => String(each).length), 0);
+        const longest = Math.max(...(node.scale?.domain || []).map((name) => String(name).length), 0);
         value.columns = Math.max(1, Math.floor(width / Math.max(115, 50 + 7 * longest)));
       }
       narrowLegends(value, width);
@@ -75,18 +75,18 @@
     if (!spec.datasets.table.length) {
       views.get(name)?.finalize();
       views.delete(name);
-      box.textContent = "Nothing is left by the filters above.";
+      box.textContent = "The filters above exclude all data of this figure.";
       return;
     }
     const mode = dark() ? "dark" : "light";
     const theme = structuredClone(data.themes[mode]);
-    if (box.offsetWidth < 600) theme.legend.layout = { top: { direction: "vertical" } };  // or the second is cut off
+    if (box.offsetWidth < 600) theme.legend.layout = { top: { direction: "vertical" } };  // otherwise the second legend is cut off
     const embed = (wanted) => vegaEmbed(box, wanted, {
       actions: false, renderer: "svg", logLevel: 1, config: theme, tooltip: { theme: mode }, ast: false,
     });
     let result = await embed(spec);
     const over = one("svg", box).getBoundingClientRect().width - box.clientWidth;
-    if (over > 0) {  // long names beside an axis: known only once they are drawn
+    if (over > 0) {  // the width of long names beside an axis is known only after drawing
       result.view.finalize();
       result = await embed(specification(name, box.offsetWidth, Math.ceil(over / (spec.facet ? spec.columns : 1)) + 1));
     }
@@ -117,31 +117,31 @@
   const PAPER = 680;  // pixels: A4 and Letter have more between their margins
   const printRules = one("#print");
   let opened = [];
-  addEventListener("beforeprint", () => {  // the rules of print hold while all is measured, or nothing fits the paper
+  addEventListener("beforeprint", () => {  // sizes are measured under the print style, otherwise nothing fits the paper
     printing = true;
     printRules.media = "all";
     document.body.style.width = `${PAPER}px`;
     opened = all("details:not([open])");
-    opened.forEach((each) => { each.open = true; });
+    opened.forEach((details) => { details.open = true; });
     all(".scroll > table").forEach((table) => {
       const over = table.offsetWidth / table.parentElement.clientWidth;
       if (over > 1) table.style.zoom = 0.995 / over;
     });
     boxes.forEach((box) => { box.dataset.seen = "1"; });
-    redraw().then(() => { document.body.style.width = ""; });  // nothing waits for a clock: it ends before the print
+    redraw().then(() => { document.body.style.width = ""; });  // no timers: this ends before the print
   });
   addEventListener("afterprint", () => {
     printing = false;
     printRules.media = "print";
     all(".scroll > table").forEach((table) => { table.style.zoom = ""; });
-    opened.forEach((each) => { each.open = false; });
+    opened.forEach((details) => { details.open = false; });
     redraw();
   });
 
   all("[data-tab]").forEach((tab) => tab.addEventListener("click", () => {
-    all("[data-tab]", tab.parentElement).forEach((each) => {
-      each.setAttribute("aria-pressed", String(each === tab));
-      one(`#f-${CSS.escape(each.dataset.tab)}`).hidden = each !== tab;
+    all("[data-tab]", tab.parentElement).forEach((other) => {
+      other.setAttribute("aria-pressed", String(other === tab));
+      one(`#f-${CSS.escape(other.dataset.tab)}`).hidden = other !== tab;
     });
     const box = one(".chart", one(`#f-${CSS.escape(tab.dataset.tab)}`));
     if (box) { box.dataset.seen = "1"; draw(box); }
@@ -214,11 +214,11 @@
   const table = one("#all");
   const status = runs.values[runs.columns.indexOf("status")];
   let order = runs.run_id.map((_, index) => index);
-  let kept = order;
+  let filtered = order;
   let first = 0;
   status.names.forEach((name) => one("#status").append(new Option(name)));
   function exponent(text) { return text.replace(/e([+-])(\d+)/, (_, sign, digits) => `e${sign === "-" ? "-" : ""}${Number(digits)}`); }
-  // Numbers are written as gdbench.report.table_cells writes those of the other tables.
+  // Numbers are formatted as by gdbench.report.table_cells.
   function number(value, digits) {
     const rounded = Number(value.toPrecision(digits)), size = Math.abs(rounded);
     return rounded === 0 || (size >= 1e-4 && size < 1e4) ? String(rounded) : exponent(rounded.toExponential());
@@ -261,8 +261,8 @@
     const column = runs.values[place];
     order = order.slice().sort((a, b) => {
       const [x, y] = [get(column, a), get(column, b)];
-      const found = compare(x, y);
-      return x === null || y === null ? found : ascending ? found : -found;
+      const result = compare(x, y);
+      return x === null || y === null ? result : ascending ? result : -result;
     });
     mark(heads, place, ascending);
     filter();
@@ -270,7 +270,7 @@
   function filter() {
     const words = one("#search").value.toLowerCase().split(/\s+/).filter(Boolean);
     const wanted = one("#status").value;
-    kept = order.filter((row) => {
+    filtered = order.filter((row) => {
       if (hidden.has(get(runs.optimizer, row)) || (wanted && get(status, row) !== wanted)) return false;
       if (chosen.objective && get(runs.objective, row) !== chosen.objective) return false;
       if (chosen.dtype && get(runs.dtype, row) !== chosen.dtype) return false;
@@ -284,11 +284,11 @@
   const BAD = ["diverged", "nonfinite", "failed"];
   function show() {
     const body = one("tbody", table);
-    body.replaceChildren(...kept.slice(first, first + PAGE).map(line));
-    one("#count").textContent = `${kept.length.toLocaleString("en")} of ${order.length.toLocaleString("en")} runs`;
-    one("#where").textContent = kept.length ? `${first + 1} to ${Math.min(first + PAGE, kept.length)}` : "none";
+    body.replaceChildren(...filtered.slice(first, first + PAGE).map(line));
+    one("#count").textContent = `${filtered.length.toLocaleString("en")} of ${order.length.toLocaleString("en")} runs`;
+    one("#where").textContent = filtered.length ? `${first + 1} to ${Math.min(first + PAGE, filtered.length)}` : "none";
     one("#previous").disabled = first === 0;
-    one("#next").disabled = first + PAGE >= kept.length;
+    one("#next").disabled = first + PAGE >= filtered.length;
     one(".pager").hidden = order.length <= PAGE;
   }
   function line(row) {
@@ -322,12 +322,12 @@
     const td = document.createElement("td");
     td.colSpan = runs.columns.length + 1;
     const error = get(runs.error, row);
-    const add = (tag, text) => { const each = document.createElement(tag); each.textContent = text; td.append(each); return each; };
+    const add = (tag, text) => { const node = document.createElement(tag); node.textContent = text; td.append(node); return node; };
     if (error) add("p", error);
-    add("p", "Everything about it, and the command that repeats it:");
+    add("p", "All columns of this run, and the command that repeats it:");
     add("code", `python -m gdbench show ${runs.run_id[row].slice(0, 12)}`);
     add("code", runs.command[row]);
-    const link = add("a", "its cell's full configuration");
+    const link = add("a", "configuration of its cell");
     link.href = get(runs.file, row);
     tr.append(td);
     return tr;

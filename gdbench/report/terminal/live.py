@@ -24,7 +24,7 @@ from gdbench.results.live_status import SweepSnapshot
 from gdbench.results.run_settings import format_distinct
 from gdbench.results.statuses import STATUSES
 
-__all__ = ["MAX_CURVES", "format_progress_line", "make_curves", "render_snapshot"]
+__all__ = ["format_progress_line", "render_snapshot"]
 
 MAX_CURVES = len(STYLES)
 """Solvers, and further problems, in a snapshot."""
@@ -45,7 +45,7 @@ def render_snapshot(snapshot: SweepSnapshot, load_trace: LoadTrace, width: int, 
     solvers = _select_plotted(snapshot.best)
     if len(solvers):
         parts += [Text(), _best_table(snapshot.best, solvers, width)]
-    curves, are_gaps = make_curves(solvers, load_trace)
+    curves, are_gaps = _make_curves(solvers, load_trace)
     if curves:
         heading = f"{'gap' if are_gaps else 'loss'} of the best on {solvers['problem'].iloc[0]}, step by step"
         parts += [Text(), Text(heading, style="dim"), *_plot_lines(curves, are_gaps, width)]
@@ -134,7 +134,7 @@ def _format_final(row: Any) -> str:
 # --------------------------------------------------------------------------------------------------------- the plot
 
 
-def make_curves(solvers: pd.DataFrame, load_trace: LoadTrace) -> tuple[list[Curve], bool]:
+def _make_curves(solvers: pd.DataFrame, load_trace: LoadTrace) -> tuple[list[Curve], bool]:
     """A curve per run with a trace, of log10 of its gaps; or of the losses (False) if a minimum is unknown."""
     run_ids: Any = solvers["run_id"] if len(solvers) else []
     traces = {letter: load_trace(run_id) for letter, run_id in zip(LETTERS, run_ids, strict=False)}

@@ -23,7 +23,7 @@ from gdbench.report.terminal.column_fitting import (
 )
 from gdbench.results.load import load
 
-__all__ = ["predict_times", "print_plan", "render_plan"]
+__all__ = ["predict_times", "print_plan"]
 
 MAX_ROWS = 50
 """Cells printed; --json has all."""
@@ -52,10 +52,10 @@ def print_plan(plan: pd.DataFrame, summary: str, folder: Path | None, as_json: b
         print(runs_as_json(plan))
     else:
         out = make_console()
-        out.print(render_plan(plan, summary, folder, out.width), crop=False)
+        out.print(_render_plan(plan, summary, folder, out.width), crop=False)
 
 
-def render_plan(plan: pd.DataFrame, summary: str, folder: Path | None, width: int = UNLIMITED) -> RenderableType:
+def _render_plan(plan: pd.DataFrame, summary: str, folder: Path | None, width: int = UNLIMITED) -> RenderableType:
     """The folder, a line per cell, and the total."""
     table = _cell_table(plan.head(MAX_ROWS), width)
     parts: list[RenderableType] = [Text(f"{folder or 'A new sweep'}: {summary}.", style="bold"), Text(), table]

@@ -37,17 +37,17 @@ DEFAULTS |= {"lr_scale": 1.0, "lr_scale_of": "default"}
 """Values that the caption leaves out."""
 
 
-def print_sweep(runs: pd.DataFrame, folder: Path, each: bool = False) -> None:
-    """Print the report of a sweep; with ``each`` a row per run, else per configuration."""
+def print_sweep(runs: pd.DataFrame, folder: Path, per_run: bool = False) -> None:
+    """Print the report of a sweep; with ``per_run`` a row per run, else per configuration."""
     out = make_console()
-    out.print(render_sweep(runs, folder, out.width, each), crop=False)  # a path longer than a line stays whole
+    out.print(render_sweep(runs, folder, out.width, per_run), crop=False)  # a path longer than a line stays whole
 
 
-def render_sweep(runs: pd.DataFrame, folder: Path, width: int = UNLIMITED, each: bool = False) -> RenderableType:
+def render_sweep(runs: pd.DataFrame, folder: Path, width: int = UNLIMITED, per_run: bool = False) -> RenderableType:
     """Caption, one table per objective, counts, notes, the best configuration of each problem, and the files."""
     comparable = select_comparable(runs)
-    rows = build_run_rows(runs) if each else build_configuration_rows(runs, comparable, MAX_ROWS)
-    differing = [name for name in find_differing_settings(runs) if each or name != "seed"]
+    rows = build_run_rows(runs) if per_run else build_configuration_rows(runs, comparable, MAX_ROWS)
+    differing = [name for name in find_differing_settings(runs) if per_run or name != "seed"]
     names = name_objectives(runs)
     parts: list[RenderableType] = [_caption(runs.iloc[0], differing, rows["n"]), Text()]
     tables = []
@@ -57,7 +57,7 @@ def render_sweep(runs: pd.DataFrame, folder: Path, width: int = UNLIMITED, each:
             parts.append(
                 _problem_heading(str(name), group.iloc[0], [other for other in differing if other not in here])
             )
-        table = fit_columns(sweep_columns(group, here, each, rows["n"].nunique() > 1), width)
+        table = fit_columns(sweep_columns(group, here, per_run, rows["n"].nunique() > 1), width)
         tables.append(table)
         parts += [table, *_describe_hidden(group), Text()]
     return Group(*parts, *_closing_lines(runs, comparable, tables, folder))

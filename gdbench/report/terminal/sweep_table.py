@@ -27,7 +27,7 @@ from gdbench.results.run_settings import format_distinct
 from gdbench.results.statuses import SOUND
 from gdbench.results.tuned_choices import PASSED_OVER, SPIKE
 
-__all__ = ["LEFT_MARK", "STYLES", "explain_marks", "sweep_columns"]
+__all__ = ["STYLES", "explain_marks", "sweep_columns"]
 
 STYLES = {"target": "green", "diverged": "red", "nonfinite": "red", "failed": "red bold", "unavailable": "yellow"}
 LEFT_MARK = "†"
@@ -60,7 +60,7 @@ MIN_ID_DIGITS = 6
 Formatter = Callable[[Any], str]
 
 
-def sweep_columns(rows: pd.DataFrame, settings: Sequence[str], each: bool, seeds: bool) -> list[Column]:
+def sweep_columns(rows: pd.DataFrame, settings: Sequence[str], per_run: bool, seeds: bool) -> list[Column]:
     """The columns of the rows of one objective: settings that distinguish them, then results.
 
     In a narrow terminal settings, status and steps to the target are always shown; the others are dropped in the order
@@ -77,7 +77,7 @@ def sweep_columns(rows: pd.DataFrame, settings: Sequence[str], each: bool, seeds
         ("step", _format_step_time, 6),
         ("vs reference", _format_ratio, 7),
         ("to target", _format_time_to_target, 5),
-        ("run_id", _run_id_formatter(rows["run_id"]), 0 if each else 3),
+        ("run_id", _run_id_formatter(rows["run_id"]), 0 if per_run else 3),
     ]
     names = [name for name in settings if name != "objective"] or ["optimizer"]
     styles = {place: STYLES[row.status] for place, row in enumerate(listed) if row.status in STYLES}

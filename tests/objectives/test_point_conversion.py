@@ -17,7 +17,7 @@ from support.tiers import count_examples, representatives
 import gdbench
 from gdbench.errors import UsageError
 from gdbench.objectives import Objective
-from gdbench.objectives.starts import convert_point, find_overflow, widest_dtype
+from gdbench.objectives.point_conversion import convert_point, find_overflow, widest_dtype
 from gdbench.tree import leaves
 
 
@@ -143,7 +143,7 @@ if np.longdouble(1).itemsize > 8:  # on some machines it is float64
 @pytest.mark.parametrize("form", REFUSED)
 @pytest.mark.filterwarnings("ignore:Sparse CSR:UserWarning")
 def test_what_is_no_real_point_is_refused_in_one_line(form: str) -> None:
-    """What cannot be descended in, or not without losing what was given, raises one line and leaves no folder."""
+    """A start that cannot be optimised, or not without loss, raises one line and leaves no folder."""
     given, words = REFUSED[form]
     with pytest.raises(UsageError) as refusal:
         run(x0=given)
@@ -248,7 +248,7 @@ def test_the_tensor_of_the_user_stays_as_it_is() -> None:
 
 
 def test_x0_is_for_functions_alone() -> None:
-    """An objective that has a start of its own is not given another one in silence."""
+    """A start for an objective that has one is refused."""
     with pytest.raises(UsageError, match=r"^x0= is the start of a function"):
         gdbench.run("rosenbrock", x0=[1.0, 2.0])
     with pytest.raises(UsageError, match=r"dataclasses\.replace"):
@@ -290,7 +290,7 @@ def test_an_objective_converts_what_it_is_stated_with() -> None:
     ],
 )
 def test_an_objective_refuses_what_it_cannot_keep(changed: dict[str, Any], words: str) -> None:
-    """What would be cast, broadcast or dropped without a word is refused where it is stated."""
+    """What would be cast, broadcast or dropped silently is refused where it is stated."""
     with pytest.raises(UsageError) as refusal:
         Objective(**{"fn": total, "start": torch.ones(2), **changed})
 

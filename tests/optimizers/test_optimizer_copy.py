@@ -1,4 +1,4 @@
-"""A copy of a torch optimizer goes on as the original would: whatever its class keeps, and wherever it keeps it."""
+"""A copy of a torch optimizer continues as the original does, whatever attributes its class has."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def set_generators(number: int) -> None:
 
 
 def go_on(method: Method, of: Any, x: Params, state: Any, steps: range) -> list[Tensor]:
-    """The points of further steps, with the global generators as they were for whoever else takes them."""
+    """The points of further steps; the global generators are restored afterwards."""
     ask, points = oracle(of, laned=False), []
     set_generators(steps.start)
     for k in steps:
@@ -45,7 +45,7 @@ def go_on(method: Method, of: Any, x: Params, state: Any, steps: range) -> list[
 
 
 def parts_ways(method: Method, of: Any) -> list[str]:
-    """Which of a copy, the original and a copy left lying goes on otherwise than without any copy."""
+    """Which of a copy, the original and an unused copy continues otherwise than without any copy."""
     start, ask = of.start_at(0), oracle(of, laned=False)
     set_generators(0)
     alone = go_on(method, of, *descent(method, ask, start, range(5)), range(5, 12))
@@ -68,7 +68,7 @@ def all_classes(package: str) -> dict[str, type[Optimizer]]:
 
 @pytest.mark.parametrize("package", representatives(["torch", "pytorch_optimizer"], ["torch"]))
 def test_every_class_of_torch_and_of_pytorch_optimizer_goes_on_from_a_copy(package: str) -> None:
-    """For every class that can take five steps, a copy and the original go on bit for bit as without any copy."""
+    """For every class that can make five steps, a copy and the original continue bit for bit as without any copy."""
     of, ran, wrong = objective("dict"), 0, {}
     for name, cls in all_classes(package).items():
         method = torch_optim(cls, {"lr": 1e-3})
@@ -96,13 +96,13 @@ class Own(torch.optim.SGD):
 
     @torch.no_grad()
     def step(self) -> None:  # type: ignore[override]
-        """Add to the parameters what the attribute tells."""
+        """Add the attribute's value to the parameters."""
         super().step()
         for leaf in self.parameters:
             leaf.add_(self._shift(leaf))
 
     def _shift(self, leaf: Tensor) -> Any:
-        """What the attribute tells of a parameter, which changes the attribute."""
+        """The attribute's value for a parameter, which changes the attribute."""
         raise NotImplementedError
 
 
@@ -139,7 +139,7 @@ class Counter(Own):
 
 
 class Alias(Own):
-    """A list of the very tensors that lie in the state, and a view of one of them."""
+    """A list of the tensors of the state, and a view of one of them."""
 
     def _keep(self) -> None:
         for leaf in self.parameters:
@@ -230,7 +230,7 @@ def test_a_copy_has_what_a_class_keeps_beside_its_state(cls: type[Own]) -> None:
 
 
 class Unfinished(Own):
-    """A generator of Python's, which nobody can copy."""
+    """A Python generator, which cannot be copied."""
 
     def _keep(self) -> None:
         self.numbers = (1e-3 * k for k in range(100))
@@ -268,10 +268,10 @@ class Bound(Own):
     ],
 )
 def test_what_cannot_be_copied_is_refused_by_name(cls: type[Own], reason: str) -> None:
-    """Where a copy would share an attribute with the original, or lose it, one line says which and why."""
+    """If a copy would share an attribute with the original, or lose it, one line says which and why."""
     method, of = torch_optim(cls, {"lr": 1e-3}), objective("dict")
     x, state = descent(method, oracle(of, laned=False), of.start_at(0), range(5))
     with pytest.raises(Unavailable) as refusal:
         method.copy(x, state)
 
-    assert str(refusal.value) == f"test_copies.{cls.__name__} cannot be copied for timing, {reason}"
+    assert str(refusal.value) == f"test_optimizer_copy.{cls.__name__} cannot be copied for timing, {reason}"
