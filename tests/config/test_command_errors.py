@@ -118,7 +118,7 @@ MISTAKES = {
     "-m optimizer=gd hydra.launcher.n_jobs=8": "hydra.launcher.n_jobs is not a setting of the chosen launcher: choose",
     "--hlep": "unrecognized arguments: --hlep. Did you mean --help?",
     "gate acept": "No such command 'acept'. Did you mean 'accept'? See python -m gdbench gate --help.\n",
-    "gate accept x": "gate accept needs --reason: why the change is meant. See python -m gdbench gate accept --help.\n",
+    "gate accept x": "gate accept needs --reason: why the change is intended. See python -m gdbench gate",
     "report 'outputs/2026-*'": "SWEEP=outputs/2026-* is no sweep of outputs. No folder fits this pattern. Allowed: a",
     # Hydra's callbacks
     "+hydra.callbacks.a=3": "hydra.callbacks.a=3 is no callback: it is made of the _target_ of a class",
@@ -208,7 +208,7 @@ def test_what_may_be_meant_is_counted_and_named_once(command: Callable[..., Any]
     assert guess.err.startswith("gdbench: runn is neither a sweep nor the start of a run_id in outputs. Did you mean")
     assert "mean run? Allowed: " in guess.err
     assert "SWEEP=run is ambiguous (6 sweeps): " in several.err
-    assert " and 2 others. Name one by its folder.\n" in several.err
+    assert " and 2 others. Give the folder of one.\n" in several.err
     assert re.search(r"Those that have it: (optimizer=\w+, ){3}optimizer=\w+ and \d+ others\. gd has: ", having.err)
     assert "...." not in guess.err + several.err + having.err
 
