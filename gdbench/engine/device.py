@@ -10,7 +10,7 @@ __all__ = ["resolve_device"]
 
 
 def resolve_device(name: str) -> torch.device:
-    """The device of that name, ``auto`` meaning the accelerator if there is one; Unavailable if it is not there."""
+    """The device of a name, ``auto`` meaning an accelerator if there is one. Raises Unavailable if torch lacks it."""
     seen = ["cpu"]
     if torch.cuda.is_available():
         seen = [*(f"cuda:{index}" for index in range(torch.cuda.device_count())), *seen]
