@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from gdbench.cli.catalog import headline
+from gdbench.cli.list import read_headline
 from gdbench.config.config_folders import config_folder
 from gdbench.engine.factory_import import locate
 from gdbench.errors import UsageError
@@ -46,7 +46,7 @@ class Entry:
     @property
     def headline(self) -> str:
         """The line that ``python -m gdbench list`` shows."""
-        return headline(self.file)
+        return read_headline(self.file)
 
     @cached_property
     def config(self) -> dict[str, Any]:

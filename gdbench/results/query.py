@@ -100,7 +100,7 @@ def _parse_condition(word: str, name: str, sign: str, text: str, kinds: Mapping[
         shown = [*kinds, *TIME_BOUNDS]
         near = _suggest_parameter(name, shown) or did_you_mean(name, shown)
         raise UsageError(
-            f"{name} is no column of these sweeps.{near} All: python -m gdbench columns, and"
+            f"{name} is no column of these sweeps.{near} All: python -m gdbench list columns, and"
             f" {_list_sweep_columns(shown)}."
         )
     if text == NULL and sign in ("=", "!="):

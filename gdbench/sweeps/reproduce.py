@@ -99,7 +99,7 @@ def _read_spec(place: Path, row: pd.Series, trust: bool) -> CellSpec:
         raise UsageError(
             f"run {row['run_id']} cannot be repeated here: its objective is a Python function; call gdbench.run again."
         )
-    check_configuration(file, config, trust, "show --rerun")
+    check_configuration(file, config, trust, "reproduce")
     choices = {group: str(row[group]) for group in ("objective", "optimizer", *AROUND)}
     return replace(CellSpec.parse(config, choices), timing=Timing("off", 0.0))
 

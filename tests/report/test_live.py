@@ -67,20 +67,20 @@ def test_a_sweep_is_seen_while_it_is_written(watched: Looks) -> None:
 def test_a_sweep_that_ended_says_so(watched: Looks, command: Callable[..., Any]) -> None:
     """Ended, it shows its best solvers, their curves with their letters, and what to do next."""
     (folder,) = watched.root.glob("outputs/*/*")
-    done = command("watch", str(folder), "--once")
+    done = command("sweeps", "watch", str(folder), "--once")
 
     assert done.code == 0
     assert f"{folder} · ended" in done.out
     assert "cell 3/3" in done.out
     assert "gap of the best on notebook_manual, step by step" in done.out
     assert f"Next: python -m gdbench report {folder}" in done.out
-    assert command("watch", str(watched.root / "outputs")).out == command("watch", str(folder)).out
+    assert command("sweeps", "watch", str(watched.root / "outputs")).out == command("sweeps", "watch", str(folder)).out
 
 
 def test_a_killed_sweep_says_how_to_go_on(watched: Looks, command: Callable[..., Any]) -> None:
     """What a kill leaves is told as such, with exit code 1, and watching it ends at once."""
     folder = watched.root / "killed" / "2"
-    done = command("watch", str(folder))
+    done = command("sweeps", "watch", str(folder))
 
     assert done.code == 1
     assert f"{folder} · stopped" in done.out
@@ -91,7 +91,7 @@ def test_a_killed_sweep_says_how_to_go_on(watched: Looks, command: Callable[...,
 def test_a_failed_cell_is_counted(command: Callable[..., Any], own: Path, tmp_path: Path) -> None:
     """Failed cells are told in a line of their own, and the exit code is 1."""
     command("--config-dir", str(own), "-m", "objective=raises,bowl", "timing=off", "steps=3", "--quiet")
-    done = command("watch", "--once")
+    done = command("sweeps", "watch", "--once")
 
     assert done.code == 1
     assert "1 cell failed" in done.out
@@ -101,9 +101,9 @@ def test_nothing_to_watch_is_a_line(command: Callable[..., Any], tmp_path: Path)
     """An empty folder is no mistake; one that is not there is."""
     (tmp_path / "empty").mkdir()
 
-    assert command("watch", "empty", "--once") == (0, "No sweep is in empty yet.\n", "")
-    assert command("watch", "--once") == (0, "No sweep is in outputs yet.\n", "")
-    assert command("watch", "nowhere", "--once").code == 2
+    assert command("sweeps", "watch", "empty", "--once") == (0, "No sweep is in empty yet.\n", "")
+    assert command("sweeps", "watch", "--once") == (0, "No sweep is in outputs yet.\n", "")
+    assert command("sweeps", "watch", "nowhere", "--once").code == 2
 
 
 def test_a_folder_that_goes_while_it_is_watched_is_a_line(watched: Looks) -> None:

@@ -156,7 +156,7 @@ def test_a_configuration_is_one_row_over_its_seeds(tables: dict[str, pd.DataFram
 
 
 def test_every_run_is_a_row_where_it_is_asked_for(tables: dict[str, pd.DataFrame]) -> None:
-    """With --each a run is a row, with its seed and the digits by which show finds it; those that left are marked."""
+    """With --all-runs a run is a row, with its seed and its run_id; those that left the target are marked."""
     runs = tables["seeds"]
     text = rendered(runs, width=UNLIMITED, per_run=True)
     header, *rows = text.split("\n\n")[1].splitlines()
@@ -286,7 +286,7 @@ def test_reasons_and_advice_are_told(tables: dict[str, pd.DataFrame]) -> None:
 
 def test_long_tables_are_cut_with_a_count(tables: dict[str, pd.DataFrame]) -> None:
     """Sixty runs show the twenty best and say where the others are."""
-    assert " … and 40 more, all in runs.parquet; --each shows every run" in rendered(tables["many"])
+    assert " … and 40 more, all in runs.parquet; --all-runs shows every run" in rendered(tables["many"])
 
 
 def test_times_have_units_and_ratios_have_intervals(timed: pd.DataFrame) -> None:

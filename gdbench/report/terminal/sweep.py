@@ -67,7 +67,7 @@ def render_sweep(runs: pd.DataFrame, folder: Path, width: int = UNLIMITED, per_r
 def _describe_hidden(rows: pd.DataFrame) -> list[Text]:
     """A line on configurations that are not printed, if any."""
     more = int(rows.drop_duplicates("problem")["of"].sum()) - len(rows)
-    return [Text(f" … and {more} more, all in runs.parquet; --each shows every run", style="dim")] if more else []
+    return [Text(f" … and {more} more, all in runs.parquet; --all-runs shows every run", style="dim")] if more else []
 
 
 def _describe_settings(row: pd.Series, names: Sequence[str]) -> list[str]:
