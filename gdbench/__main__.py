@@ -12,7 +12,7 @@ __all__ = ["escape_unprintable", "run"]
 
 
 def run() -> NoReturn:
-    """Carry out the command line, and leave without a last look through all that torch has made, which takes 0.6 s."""
+    """Run the command line, and exit without a last garbage collection over torch's objects, which takes 0.6 s."""
     escape_unprintable()
     drop_unread()
     code = main()
@@ -22,9 +22,9 @@ def run() -> NoReturn:
 
 
 def escape_unprintable() -> None:
-    """Print characters that a terminal or pipe has no code for as escapes, as Python itself does on standard error."""
+    """Print characters that the encoding of standard output lacks as escapes, as Python does on standard error."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # None under pythonw, something else where it was replaced
+        if isinstance(stream, io.TextIOWrapper):  # None under pythonw, or replaced by a caller
             stream.reconfigure(errors="backslashreplace")
 
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import yaml
 
-from gdbench.cli.catalog import headline
+from gdbench.cli.list import read_headline
 from gdbench.config.config_folders import config_folder
-from gdbench.engine.factories import locate
+from gdbench.engine.factory_import import locate
 from gdbench.errors import UsageError
 from gdbench.objectives import Objective
 from website import axes
@@ -46,7 +46,7 @@ class Entry:
     @property
     def headline(self) -> str:
         """The line that ``python -m gdbench list`` shows."""
-        return headline(self.file)
+        return read_headline(self.file)
 
     @cached_property
     def config(self) -> dict[str, Any]:

@@ -11,11 +11,13 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from gdbench.cli.main import VERBS, main
+from gdbench.cli.app import list_subverbs
+from gdbench.cli.help import VERBS
+from gdbench.cli.main import main
 from gdbench.config.config_folders import config_folder
 from gdbench.objectives import Objective
 from gdbench.objectives.base import count_coordinates
-from gdbench.results.columns import BLOCK_COLUMNS, COLUMNS, TRACE_COLUMNS, Column, is_exact
+from gdbench.results.columns import BLOCK_COLUMNS, COLUMNS, TRACE_COLUMNS, Field, is_exact
 from website.facts import Entry, Setting, by_family, entries, settings
 from website.pictures import around, contours, curve, plane
 from website.typeset import prose, table, typeset
@@ -73,8 +75,8 @@ def columns() -> str:
     return f"""# Columns
 
 A sweep's folder holds Parquet tables; `gdbench.load(folder)` reads the first of them, and any tool that knows Parquet
-reads all. `python -m gdbench columns` prints this page in the terminal. Columns marked *exact* are the same to the bit
-whenever the same question is asked of the same source on the same machine.
+reads all. `python -m gdbench list columns` prints this page in the terminal. Columns marked *exact* are the same to the
+bit whenever the same question is asked of the same source on the same machine.
 
 ## runs.parquet
 
@@ -97,7 +99,7 @@ The raw times, block by block.
 """
 
 
-def _columns(told: Mapping[str, Column]) -> str:
+def _columns(told: Mapping[str, Field]) -> str:
     rows = (
         (
             f'<span id="{name}">`{name}`</span>',
@@ -327,8 +329,10 @@ def _keys(prefix: str, told: list[Setting]) -> str:
 
 def commands() -> str:
     """The help of the command line and of each of its verbs, as they print it."""
-    gate = ("accept", "record", "bisect", "history", "benchmarks", "self-test")
-    verbs = [*((verb,) for verb in VERBS if verb != "plan"), *(("gate", each) for each in gate)]
+    verbs = [
+        *((verb,) for verb in VERBS if verb != "run"),
+        *((verb, name) for verb in VERBS for name in list_subverbs(verb)),
+    ]
     parts = [f"# Commands\n\n```text\n{_help()}```"]
     parts += [f"## {' '.join(words)}\n\n```text\n{_help(*words)}```" for words in sorted(verbs)]
     return "\n\n".join(parts)

@@ -1,4 +1,4 @@
-"""The app of all verbs, of which each room of ``cli`` has some."""
+"""The typer app with all verbs but ``run``; each verb is a function in the module of its name."""
 
 from __future__ import annotations
 
@@ -8,42 +8,50 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from gdbench.cli.catalog import columns, list_
+from gdbench.cli.compare import compare
+from gdbench.cli.export import export
 from gdbench.cli.gate import gate
-from gdbench.cli.inspect import diff, export, show
-from gdbench.cli.report import compare, report
-from gdbench.cli.store import add_to
+from gdbench.cli.list import list_
+from gdbench.cli.report import report
+from gdbench.cli.reproduce import reproduce
+from gdbench.cli.show import show
+from gdbench.cli.sweeps import sweeps
 from gdbench.cli.tune import tune
 
-__all__ = ["Interrupted", "app", "build_command"]
+__all__ = ["VerbInterrupted", "app", "build_command", "list_subverbs"]
 
 
-class Interrupted(BaseException):
-    """Ctrl-C during a verb, with what there is to say of it: typer would make of it an exit without a word."""
+class VerbInterrupted(BaseException):
+    """Ctrl-C during a verb, with its message; typer would turn a KeyboardInterrupt into an exit without a message."""
 
 
-class Verbs(TyperGroup):
-    """The verbs, of which none ends without a word."""
+class VerbGroup(TyperGroup):
+    """The group of all verbs; it reports an interrupted verb as ``VerbInterrupted``."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Carry out the one that was named."""
+        """Run the verb that was named."""
         try:
             return super().invoke(ctx)
-        except KeyboardInterrupt as cut:
-            raise Interrupted(*cut.args) from cut
+        except KeyboardInterrupt as interrupt:
+            raise VerbInterrupted(*interrupt.args) from interrupt
 
 
 app = typer.Typer(
-    cls=Verbs, add_completion=False, rich_markup_mode=None, no_args_is_help=True, pretty_exceptions_enable=False
+    cls=VerbGroup, add_completion=False, rich_markup_mode=None, no_args_is_help=True, pretty_exceptions_enable=False
 )
-app.add_typer(gate, name="gate")
-add_to(app)
 app.command("list")(list_)
-for verb in (columns, show, diff, export, report, compare, tune):
+for verb in (tune, report, compare, show, reproduce, export):
     app.command()(verb)
+app.add_typer(gate, name="gate")
+app.add_typer(sweeps, name="sweeps")
 
 
 @cache
 def build_command() -> Any:
-    """The command that reads words; made once, as it takes typer 25 ms to look through all verbs and options."""
+    """The command that parses words; built once, because typer takes 25 ms to inspect all verbs and options."""
     return typer.main.get_command(app)
+
+
+def list_subverbs(verb: str) -> list[str]:
+    """The names of the verbs below another one, such as ``sweeps``."""
+    return list(getattr(build_command().commands.get(verb), "commands", {}))

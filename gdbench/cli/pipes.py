@@ -1,10 +1,9 @@
-"""Output into a pipe whose reader may leave, as ``head`` does: the command goes on, and its exit code is its own.
+"""Output to a pipe whose reader may close it, as ``head`` does: the command continues, with its usual exit code.
 
-Programs that only print, such as ``ls``, die of a pipe without a reader, and a shell gives 141 for it; ripgrep, which
-only prints too, ends with 0. A command of gdbench has work to do and a verdict to give: a sweep that died for the sake
-of a table would be lost, and a gate that ended with 0 would have passed. So what nobody reads any more is dropped, and
-the exit code says what it always says: under ``set -o pipefail``, ``gdbench columns | head -1`` is 0, and
-``gdbench gate | head -1`` that of the gate. ``watch``, which does nothing but print, ends.
+Programs that only print, such as ``ls``, are killed by SIGPIPE (the shell reports 141). A command of gdbench also
+computes something: a sweep killed while it prints its table would be lost, and a gate that ended with 0 would have
+passed. So output that nobody reads is dropped: under ``set -o pipefail``, ``gdbench list columns | head -1`` gives 0,
+and ``gdbench gate | head -1`` the gate's exit code. ``sweeps watch``, which only prints, ends.
 """
 
 from __future__ import annotations
@@ -17,12 +16,12 @@ __all__ = ["drop_unread", "has_reader"]
 
 
 class _Pipe(io.FileIO):
-    """A file descriptor that takes what it is given also where nobody reads it."""
+    """Raw file that ignores a broken pipe."""
 
     has_reader = True
 
     def write(self, content: Any) -> int:
-        """Write it; once the reader has left, drop it."""
+        """Write the content, or drop it once the reader has closed the pipe."""
         if self.has_reader:
             try:
                 return super().write(content)
@@ -32,17 +31,15 @@ class _Pipe(io.FileIO):
 
 
 def drop_unread() -> None:
-    """Have standard output and standard error drop what nobody reads, where they are no terminals."""
+    """Make standard output and standard error ignore broken pipes, unless they are terminals."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
-        if (
-            isinstance(stream, io.TextIOWrapper) and not stream.isatty()
-        ):  # else None, or replaced by a program around us
+        if isinstance(stream, io.TextIOWrapper) and not stream.isatty():  # None under pythonw, or replaced by a caller
             setattr(sys, name, _through_pipe(stream))
 
 
 def _through_pipe(stream: io.TextIOWrapper) -> io.TextIOWrapper:
-    """A text stream as the given one, into the same file, by way of a ``_Pipe``."""
+    """A text stream with the same settings that writes to the same file through a ``_Pipe``."""
     stream.flush()
     pipe = _Pipe(stream.fileno(), "w", closefd=False)
     return io.TextIOWrapper(
@@ -55,7 +52,7 @@ def _through_pipe(stream: io.TextIOWrapper) -> io.TextIOWrapper:
 
 
 def has_reader() -> bool:
-    """Whether anybody may still read standard output, as far as writing to it has told."""
+    """Whether standard output still has a reader, as far as earlier writes have shown."""
     buffer = getattr(sys.stdout, "buffer", None)
-    raw = getattr(buffer, "raw", buffer)  # with PYTHONUNBUFFERED there is no buffer between
+    raw = getattr(buffer, "raw", buffer)  # with PYTHONUNBUFFERED there is no buffer
     return not isinstance(raw, _Pipe) or raw.has_reader

@@ -1,128 +1,128 @@
-"""What ``show`` prints: the table of a sweep that ran, or everything about one run."""
+"""The verb ``show``: the table of a sweep, or everything about one run."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, Any
 
 import typer
 
-from gdbench.config.trust import remove_stamp
+from gdbench.cli.options import OUTPUTS, Json, Outputs
 from gdbench.errors import UsageError
-from gdbench.report.diff_text import list_differences
-from gdbench.report.escaping import escape_control_codes
-from gdbench.report.repro_command import repro_command
-from gdbench.report.terminal.sweep import print_sweep
-from gdbench.results.catalog import SweepNotFound, find_newest_sweep, find_sweep
-from gdbench.results.load import load
-from gdbench.results.lookup import find_run, find_sweep_of_run
 
-if TYPE_CHECKING:
-    from gdbench.sweeps.reproduce import Reproduction
+__all__ = ["show"]
 
-__all__ = ["check_options", "find_shown", "list_repeat", "show_run", "show_table"]
+RUN_ID = re.compile(r"[0-9a-f]{0,16}")
+"""What the start of a run_id may look like."""
+NO_CONFIGURATION = "(no configuration file)\n"
 
 
-KEY = re.compile(r"[0-9a-f]{0,16}")
-"""What may be the begin of a run's key."""
+def show(
+    what: Annotated[
+        str | None,
+        typer.Argument(metavar="SWEEP|RUN", help="a sweep's folder or name, or the first digits of a run_id"),
+    ] = None,
+    all_runs: Annotated[bool, typer.Option("--all-runs", help="of a sweep: one row per run")] = False,
+    outputs: Outputs = OUTPUTS,
+    json: Json = False,
+) -> None:
+    """Print the table of a sweep again (the newest if none is named), or everything about one run.
+
+    Of a run: its columns, the traceback if it failed, its configuration, and the command that repeats it.
+    """
+    sweep, row = _find(what, outputs)
+    if sweep is not None:
+        _show_sweep(sweep, all_runs, json)
+    elif all_runs:
+        raise UsageError(f"show --all-runs is for a sweep, and {what} is a run: leave it out, or name a sweep.")
+    else:
+        _show_run(row, outputs, json)
 
 
-def find_shown(word: str | None, folder: Path) -> tuple[Path | None, Any]:
-    """The sweep that a word means, the newest for None; or else None, and the latest row of the run that it begins."""
+def _find(word: str | None, outputs: Path) -> tuple[Path | None, Any]:
+    """The sweep that ``word`` names (the newest for None), or else None and the latest row of the run that it names."""
+    from gdbench.results.catalog import SweepNotFound, find_newest_sweep, find_sweep
+    from gdbench.results.lookup import find_run
+
     if word is None:
-        return find_newest_sweep(folder), None
+        return find_newest_sweep(outputs), None
     if not word:
-        return None, find_run(word, folder)
+        return None, find_run(word, outputs)
     try:
-        return find_sweep(word, folder), None  # named so, or the begin of its date
+        return find_sweep(word, outputs), None
     except UsageError as error:
-        if KEY.fullmatch(word) and _begins_a_key(word, folder):
-            return None, find_run(word, folder)
+        if RUN_ID.fullmatch(word) and _has_run(word, outputs):
+            return None, find_run(word, outputs)
         if not isinstance(error, SweepNotFound):
             raise
-        find_newest_sweep(folder)  # says so where there is none at all
+        find_newest_sweep(outputs)  # raises where there is no sweep at all
         raise UsageError(
-            f"{word} is neither a sweep nor the begin of a run's key in {folder}.{error.near} Allowed: a sweep's"
-            " folder or name, as python -m gdbench runs lists them; or the first digits of a run's key, from the"
-            " column run of the table that show SWEEP prints."
+            f"{word} is neither a sweep nor the start of a run_id in {outputs}.{error.near} Allowed: a sweep's"
+            " folder or name, as python -m gdbench sweeps lists them; or the first digits of a run_id, from the"
+            " table that show SWEEP prints."
         ) from None
 
 
-def _begins_a_key(word: str, folder: Path) -> bool:
-    """Whether a run's key begins so."""
+def _has_run(start: str, outputs: Path) -> bool:
+    """Whether the run_id of any run begins with ``start``."""
+    from gdbench.results.load import load
+
     try:
-        return bool(load(folder, columns=["run_id"])["run_id"].str.startswith(word, na=False).any())
-    except UsageError:  # there is no sweep, which is the reason why none was found
+        return bool(load(outputs, columns=["run_id"])["run_id"].str.startswith(start, na=False).any())
+    except UsageError:  # no sweep
         return False
 
 
-def check_options(
-    sweep: Path | None, word: str | None, of_sweeps: Mapping[str, bool], of_runs: Mapping[str, bool]
-) -> None:
-    """``UsageError`` for an option that a sweep, or a run, does not have."""
-    wrong = [name for name, given in (of_sweeps if sweep is None else of_runs).items() if given]
-    if wrong and sweep is None:
-        raise UsageError(f"show --{wrong[0]} is for a sweep, and {word} is a run: leave it out, or name a sweep.")
-    if wrong:
-        raise UsageError(f"show --{wrong[0]} is for a run, and {sweep} is a sweep: leave it out, or name a run.")
+def _show_sweep(sweep: Path, all_runs: bool, json: bool) -> None:
+    from gdbench.results.load import load
+
+    runs = load(sweep)
+    if json:
+        from gdbench.report.json_format import runs_as_json
+
+        typer.echo(runs_as_json(runs))
+        return
+    from gdbench.report.terminal.sweep import print_sweep
+
+    print_sweep(runs, sweep, all_runs)
 
 
-def show_table(sweep: Path, each: bool) -> None:
-    """Print the table of a sweep as it was printed at its end."""
-    print_sweep(load(sweep), sweep, each)
+def _show_run(row: Any, outputs: Path, json: bool) -> None:
+    """Print the columns of a run, its traceback, its configuration, and the command that repeats it."""
+    from gdbench.report.escaping import escape_control_codes
+    from gdbench.report.json_format import dump_json, to_json_value
+    from gdbench.results.lookup import find_sweep_of_run
 
-
-def show_run(row: Any, folder: Path) -> None:
-    """Print everything about a run: columns, where it failed, its configuration, and the command that repeats it."""
+    configuration = _read_configuration(find_sweep_of_run(outputs, row), row)
+    command = _repeat_command(row, configuration)
+    if json:
+        row_values = to_json_value(row.astype(object).to_dict())
+        typer.echo(dump_json({**row_values, "configuration": configuration, "command": command}))
+        return
     known = row.dropna()
     for name, value in known.drop("traceback", errors="ignore").items():
         typer.echo(escape_control_codes(f"{name:22}  {value}"))
     if "traceback" in known:
-        typer.echo(escape_control_codes(f"\n# where it failed\n{str(known['traceback']).rstrip()}", lines=True))
-    configuration = _configuration(find_sweep_of_run(folder, row), row)
-    typer.echo(escape_control_codes(f"\n# its configuration\n{configuration}", lines=True))
-    given = "objective:\n  python:" in configuration
-    typer.echo(escape_control_codes(f"# repeat it\n{_call(row) if given else repro_command(row)}", lines=True))
+        typer.echo(escape_control_codes(f"\n# traceback\n{str(known['traceback']).rstrip()}", lines=True))
+    typer.echo(escape_control_codes(f"\n# configuration\n{configuration}", lines=True))
+    typer.echo(escape_control_codes(f"# command that repeats it\n{command}", lines=True))
 
 
-def _configuration(place: Path, row: Any) -> str:
-    file = place / ".hydra" / f"cell-{row['cell']:05d}.yaml"
-    return remove_stamp(file.read_text(encoding="utf-8", errors="replace")) if file.is_file() else "(not kept)\n"
+def _read_configuration(folder: Path, row: Any) -> str:
+    """The text of the configuration of a run's cell, without its stamp."""
+    from gdbench.config.trust import remove_stamp
+
+    file = folder / ".hydra" / f"cell-{row['cell']:05d}.yaml"
+    return remove_stamp(file.read_text(encoding="utf-8", errors="replace")) if file.is_file() else NO_CONFIGURATION
 
 
-def _call(row: Any) -> str:
-    """What to say where no command can repeat a run, for its objective was given from Python."""
-    return f"gdbench.run({row['objective']}, x0=..., ...) with the settings above: its objective is a Python function."
+def _repeat_command(row: Any, configuration: str) -> str:
+    """The command that repeats a run; of an objective that was a Python function, the call."""
+    from gdbench.report.repro_command import repro_command
 
-
-def list_repeat(repeat: Reproduction) -> list[str]:
-    """What came of a repetition, the verdict first, then whatever is not as it was."""
-    points = f" and {repeat.points} recorded points" if repeat.points else ""
-    if repeat.same:
-        verdict = f"Same: {repeat.columns} exact columns{points}."
-    else:
-        step = "" if repeat.first_step is None else f"; the trajectory first differs at step {repeat.first_step}"
-        count = len(repeat.results)
-        verdict = f"Different: {count} of {repeat.columns} exact columns{step}."
-    return [
-        verdict,
-        *list_differences("Result, then -> now", repeat.results),
-        *list_differences("Asked otherwise", repeat.configuration),
-        *list_differences("Source edited since (digests)", repeat.sources),
-        *list_differences("Data changed since (digests)", repeat.data),
-        *list_differences("Environment", repeat.environment),
-        *_unexplained(repeat),
-    ]
-
-
-def _unexplained(repeat: Reproduction) -> list[str]:
-    """What is left to say where no recorded fact explains a difference."""
-    if not repeat.steady:
-        return ["Two repeats here differ from each other as well: the run is not deterministic."]
-    if repeat.stale and not repeat.sources:
-        return ["Its source, data, torch or device is not what it was (cell_fingerprint)."]
-    if repeat.same or repeat.configuration or repeat.sources or repeat.data or repeat.environment:
-        return []
-    return ["No fact that was recorded differs, and two repeats here agree with each other."]
+    if "objective:\n  python:" in configuration:
+        return (
+            f"gdbench.run({row['objective']}, x0=..., ...)  # with these settings: the objective is a Python function"
+        )
+    return repro_command(row)

@@ -1,13 +1,13 @@
-"""The verb ``tune``: the search for the best numbers."""
+"""The verb ``tune``: a search for the best learning rate, or other numbers, of each optimizer."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gdbench.results.user_paths import PATH, expand_word
+from gdbench.cli.options import ConfigDir
+from gdbench.results.user_paths import expand_word
 
 if TYPE_CHECKING:
     from gdbench.sweeps.tuning import Tuning
@@ -16,17 +16,20 @@ __all__ = ["tune"]
 
 
 def tune(
-    overrides: Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE", help="as for a sweep")] = None,
-    config_dir: Annotated[Path | None, typer.Option(help="a folder of your own, as for a sweep", **PATH)] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="no table")] = False,
-    json: Annotated[bool, typer.Option("--json", help="the winners as JSON")] = False,
-    multirun: Annotated[bool, typer.Option("-m", "--multirun", hidden=True)] = False,  # commas mean rows without it too
+    overrides: Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE", help="settings, as for run")] = None,
+    config_dir: ConfigDir = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="print no progress and no table")] = False,
+    json: Annotated[bool, typer.Option("--json", help="print the winners as JSON")] = False,
+    multirun: Annotated[
+        bool, typer.Option("-m", "--multirun", hidden=True)
+    ] = False,  # accepted, not needed: commas always make rows
 ) -> int:
-    """Find the best of equally many lrs (or other numbers) of each optimizer on each objective, by refined grids.
+    """Find the best learning rate (or other numbers) of each optimizer on each objective, by refined grids.
 
-    Numbers to tune are intervals: 'lr=tag(log,interval(1e-4,1))' 'optimizer.momentum=interval(0,0.99)'; without any, lr
-    is sought from 1e-6 to 10 and beyond. Commas over all else make a row each. metric= says what is best, trials= how
-    many points each row tries. A better value that its neighbours do not come near is shown, and not chosen.
+    Every optimizer gets equally many trials. Numbers to tune are intervals: 'lr=tag(log,interval(1e-4,1))'
+    'optimizer.momentum=interval(0,0.99)'; without any, lr is searched from 1e-6 to 10 and beyond. Commas in other
+    settings make a row each. metric= says what is best, trials= how many points each row tries. A better value whose
+    neighbours perform much worse is shown, but not chosen.
     """
     from gdbench.config.command_errors import check_words
     from gdbench.report.terminal.progress import choose_progress
@@ -45,7 +48,7 @@ def tune(
 
 
 def _show_tuned(search: Tuning, quiet: bool, json: bool) -> int:
-    """Show the winners so far; returns the exit code."""
+    """Print the winners so far; returns the exit code."""
     winners = search.winners()
     if not len(winners):
         return 0

@@ -1,36 +1,50 @@
-"""A command with its verb first: options may stand before it, as most programs have it."""
+"""Options may stand before the verb, as in most programs: they are moved behind it."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from typing import Any
 
+from gdbench.cli.help import GROUPS
+
 __all__ = ["place_verb_first"]
 
-HYDRA_VALUED = ("--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn", "--cfg", "-c", "--package", "-p")
-"""Options of a run that a value follows."""
+HYDRA_OPTIONS = (
+    "--config-dir",
+    "-cd",
+    "--config-path",
+    "-cp",
+    "--config-name",
+    "-cn",
+    "--cfg",
+    "-c",
+    "--package",
+    "-p",
+)
+"""Options of a run that take a value."""
 
 
 def place_verb_first(words: Sequence[str], verbs: Collection[str]) -> list[str]:
-    """The words with the options that stand before a verb put behind it; as they came where there is no such verb.
+    """The words with the options that stand before a verb behind it; unchanged where there is no such verb.
 
-    ``--config-dir mine list optimizers`` is ``list --config-dir mine optimizers``, and likewise
-    ``gate --only x bisect`` is ``gate bisect --only x``: what a group of verbs takes, its verbs take as well.
+    ``--config-dir mine list optimizers`` becomes ``list --config-dir mine optimizers``, and ``gate --only x bisect``
+    becomes ``gate bisect --only x``: the verbs below another verb take its options too.
     """
-    if not words or not (words[0].startswith("-") or words[0] == "gate") or not set(words) & set(verbs):
+    is_group = bool(words) and words[0] in GROUPS
+    if not words or not (words[0].startswith("-") or is_group) or not set(words) & set(verbs):
         return list(words)
     from gdbench.cli.app import build_command
 
     root = build_command()
-    words = _move(words, verbs, _find_valued(root) | set(HYDRA_VALUED))
-    if words[:1] == ["gate"]:
-        group = root.commands["gate"]
-        words = ["gate", *_move(words[1:], group.commands, _find_valued(group))]
-    return words
+    ordered = _move(words, verbs, _find_valued(root) | set(HYDRA_OPTIONS))
+    if ordered[0] in GROUPS:
+        group = root.commands[ordered[0]]
+        ordered = [ordered[0], *_move(ordered[1:], group.commands, _find_valued(group))]
+    return ordered
 
 
 def _move(words: Sequence[str], verbs: Collection[str], valued: Collection[str]) -> list[str]:
-    """The words with the verb first, if nothing but options, with their values, stands before it."""
+    """The words with the verb first, if only options, with their values, stand before it."""
     position = 0
     while position < len(words) and words[position].startswith("-"):
         position += 2 if words[position] in valued else 1
@@ -40,7 +54,7 @@ def _move(words: Sequence[str], verbs: Collection[str], valued: Collection[str])
 
 
 def _find_valued(command: Any) -> set[str]:
-    """The options, of a command and of all below it, that a value follows."""
+    """The options, of a command and of all commands below it, that take a value."""
     own = {
         name
         for parameter in command.params

@@ -34,7 +34,18 @@ EXAMPLES = {"lr": "0.1", "optimizer": "gd", "objective": "rosenbrock", "seed": "
 LISTS = ("lr", "lr_scale", "seed")
 """Settings that may have a list of values within a cell."""
 OPTIONS = (
-    *("--config-dir", "--multirun", "--quiet", "--json", "--each", "--trust", "--cfg", "--resolve", "--package"),
+    *(
+        "--config-dir",
+        "--multirun",
+        "--quiet",
+        "--json",
+        "--all-runs",
+        "--dry-run",
+        "--trust",
+        "--cfg",
+        "--resolve",
+        "--package",
+    ),
     *("--version", "--help"),
 )
 LINE = "See python -m gdbench --help."

@@ -215,8 +215,8 @@ def check_options(
             raise UsageError(describe_unknown_key(override.key_or_group))
         if shown and override.is_sweep_override():
             raise UsageError(
-                f"{override.input_line} is a sweep, and --cfg shows one configuration: give one value, or write plan"
-                " instead of --cfg to see the cells."
+                f"{override.input_line} is a sweep, and --cfg shows one configuration: give one value, or write"
+                " --dry-run instead of --cfg to see the cells."
             )
         if override.key_or_group in (*GROUPS, "experiment"):
             _check_option(override)

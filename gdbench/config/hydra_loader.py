@@ -6,23 +6,16 @@ Without these two a sweep of 24 cells takes 10-20% longer to plan.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
+import hydra
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_repository import ConfigRepository
 from hydra._internal.utils import create_config_search_path
 from hydra.core.config_search_path import ConfigSearchPath, SearchPathQuery
-from hydra.core.plugins import Plugins
+from hydra.core.object_type import ObjectType
 from hydra.plugins.config_source import ConfigResult, ConfigSource
 
 from gdbench.config.libyaml import read_config
-
-Plugins.instance()  # its scan runs the modules of core plugins, and would replace the classes imported here
-
-from hydra._internal.core_plugins.file_config_source import FileConfigSource  # noqa: E402
-from hydra._internal.core_plugins.importlib_resources_config_source import (  # noqa: E402
-    ImportlibResourcesConfigSource,
-)
 
 __all__ = ["ConfigLoader"]
 
@@ -44,13 +37,7 @@ class _Repository(ConfigRepository):
 
     def initialize_sources(self, config_search_path: ConfigSearchPath) -> None:
         super().initialize_sources(config_search_path)
-        fast = {"file": _FileSource, "pkg": _PackageSource}
-        self.sources = [
-            fast[source.scheme()](source.provider, f"{source.scheme()}://{source.path}")
-            if source.scheme() in fast
-            else source
-            for source in self.sources
-        ]
+        self.sources = [_read_fast(source) for source in self.sources]
 
     def __deepcopy__(self, memo: object) -> _Repository:
         """A repository of the same sources, which hold no state; Hydra copies it, and its store, at 30 ms each time."""
@@ -59,25 +46,43 @@ class _Repository(ConfigRepository):
         return copy
 
 
-class _FileSource(FileConfigSource):
-    """The YAML files of a folder."""
+def _read_fast(source: ConfigSource) -> ConfigSource:
+    """The source that reads a folder by libyaml, in place of Hydra's own; any other source as it is."""
+    conf = Path(hydra.__file__).parent / "conf"
+    if (source.scheme(), source.path) == ("pkg", "hydra.conf") and conf.is_dir():
+        return _FolderSource(source.provider, f"file://{conf}")
+    return _FolderSource(source.provider, f"file://{source.path}") if source.scheme() == "file" else source
+
+
+class _FolderSource(ConfigSource):
+    """The YAML files of a folder.
+
+    No subclass of Hydra's: to import the module of that before Hydra looks for plugins makes the class twice.
+    """
+
+    @staticmethod
+    def scheme() -> str:
+        return "file"
 
     def load_config(self, config_path: str) -> ConfigResult:
-        path = Path(self.path, self._normalize_file_name(config_path)).resolve()
-        with open(str(path), encoding="utf-8") as file:  # noqa: PTH123  (a mistake in YAML is told by this name)
-            return _read(self, file)
+        file_name = str(Path(self.path, self._normalize_file_name(config_path)).resolve())
+        with open(file_name, encoding="utf-8") as file:  # noqa: PTH123  (a mistake in YAML is told by this name)
+            header = self._get_header_dict(file.read(512))
+            file.seek(0)
+            config = read_config(file)
+        return ConfigResult(config=config, path=f"file://{self.path}", provider=self.provider, header=header)
 
+    def available(self) -> bool:
+        return self.is_group("")
 
-class _PackageSource(ImportlibResourcesConfigSource):
-    """The YAML files of a package."""
+    def is_group(self, config_path: str) -> bool:
+        return Path(self.path, config_path).is_dir()
 
-    def _read_config(self, res: Any) -> ConfigResult:
-        with res.open(encoding="utf-8") as file:
-            return _read(self, file)
+    def is_config(self, config_path: str) -> bool:
+        return Path(self.path, self._normalize_file_name(config_path)).is_file()
 
-
-def _read(source: ConfigSource, file: Any) -> ConfigResult:
-    header = ConfigSource._get_header_dict(file.read(512))
-    file.seek(0)
-    place = f"{source.scheme()}://{source.path}"
-    return ConfigResult(config=read_config(file), path=place, provider=source.provider, header=header)
+    def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
+        names: list[str] = []
+        for path in Path(self.path, config_path).iterdir():
+            self._list_add_result(names, str(Path(config_path, path.name)), path.name, results_filter)
+        return sorted(set(names))

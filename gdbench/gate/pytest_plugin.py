@@ -24,7 +24,7 @@ RUN_SETTINGS = ("steps", "seed", "dtype", "device", "target", "target_loss", "st
 
 @dataclass(frozen=True)
 class RunResult:
-    """Result of a run; ``row`` holds all exact columns of ``python -m gdbench columns``."""
+    """Result of a run; ``row`` holds all exact columns of ``python -m gdbench list columns``."""
 
     row: dict[str, Any]
 

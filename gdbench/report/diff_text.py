@@ -17,7 +17,7 @@ from gdbench.report.json_format import to_json_value
 if TYPE_CHECKING:
     from gdbench.analysis.sweep_diff import SweepDiff
 
-__all__ = ["list_differences", "list_sweep_diff", "sweep_diff_as_json"]
+__all__ = ["differences_as_json", "list_differences", "list_sweep_diff", "sweep_diff_as_json"]
 
 MAX_LENGTH = 60
 """Characters of a value."""
@@ -58,7 +58,7 @@ def _format_value(value: Any) -> str:
     return text if len(text) <= MAX_LENGTH else f"{text[: MAX_LENGTH - 4]} ..."
 
 
-def _differences_as_json(differences: Sequence[ValueDiff]) -> list[dict[str, Any]]:
+def differences_as_json(differences: Sequence[ValueDiff]) -> list[dict[str, Any]]:
     """Differences as JSON objects; infinities as texts, since null stands for a missing value."""
     return [{"name": item.name, "a": _side_as_json(item.a), "b": _side_as_json(item.b)} for item in differences]
 
@@ -85,6 +85,6 @@ def list_sweep_diff(diff: SweepDiff) -> list[str]:
 def sweep_diff_as_json(diff: SweepDiff) -> dict[str, Any]:
     """The difference between two sweeps or runs as a JSON object."""
     sides = zip("ab", diff.names, diff.sizes, strict=True)
-    parts = {part: _differences_as_json(getattr(diff, part)) for part in PARTS}
+    parts = {part: differences_as_json(getattr(diff, part)) for part in PARTS}
     named = {side: {"name": name, "runs": size} for side, name, size in sides}
     return {**named, **parts, "first_step": diff.first_step, "verdicts": diff.verdicts}

@@ -39,7 +39,7 @@ class SweepNotFound(UsageError):
         self.near = near
         super().__init__(
             f"SWEEP={word} is no sweep of {outputs}.{near} Allowed: a sweep's folder, or its name;"
-            " python -m gdbench runs lists them."
+            " python -m gdbench sweeps lists them."
         )
 
 

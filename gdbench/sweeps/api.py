@@ -165,10 +165,10 @@ def _declared_axes(words: Sequence[str], composer: Composer) -> list[str]:
 
 def _read_objective(objective: Any, x0: Any, axes: Mapping[str, Any]) -> PythonObjective | None:
     """The objective that was given as a function or an object; None for one that is named."""
-    made = make_objective(objective, x0)
-    if made is None:
+    stated = make_objective(objective, x0)
+    if stated is None:
         return None
-    return PythonObjective.make(made, getattr(objective, "__name__", "objective"), bool(RESUMED & set(axes)))
+    return PythonObjective.make(stated, getattr(objective, "__name__", "objective"), bool(RESUMED & set(axes)))
 
 
 # ------------------------------------------------------------------------------------- from Python values to overrides

@@ -20,9 +20,9 @@ from gdbench.config.user_modules import USER_ERRORS, import_from
 from gdbench.engine import build
 from gdbench.engine.device import resolve_device
 from gdbench.engine.environment import make_process_key
-from gdbench.engine.factories import load_objective
 from gdbench.engine.failure_isolation import Failure
 from gdbench.engine.hyper_parameters import make_hyper_columns
+from gdbench.engine.objective_factory import load_objective
 from gdbench.engine.runner import CellResult, ProgressCallback, ignore_progress, run_cell
 from gdbench.engine.torch_globals import isolate_settings
 from gdbench.errors import Unavailable, UsageError
@@ -112,14 +112,14 @@ def _run_cell_spec(spec: CellSpec, pulse: ProgressCallback) -> CellResult:
     """The columns of a cell's runs; of one that fails or is unavailable, rows that say why."""
     try:
         cell = build.build_cell(spec)
-        answer = run_cell(cell, pulse=pulse)
+        answer = run_cell(cell, progress=pulse)
     except USER_ERRORS as error:
         failure = Failure.from_exception(error)
         return make_empty_answer(spec, failure.status, failure.error, failure.traceback)
     decays = cell.hyper.get("weight_decay", make_constant(0.0, cell.size))
     shifts = cell.stated.minimum is not None
     shifted = make_constant(bool(decays[0]) and shifts, cell.size) if is_constant(decays) else (decays != 0) & shifts
-    told: dict[str, Any] = {
+    resolved: dict[str, Any] = {
         "dtype": str(cell.dtype).removeprefix("torch."),
         "device": str(cell.device),
         "lr": cell.hyper["lr"],
@@ -127,7 +127,7 @@ def _run_cell_spec(spec: CellSpec, pulse: ProgressCallback) -> CellResult:
         "smoothness": cell.stated.smoothness,
         "shifted_minimum": shifted,
     }
-    return CellResult({**answer.columns, **told}, answer.traces, answer.blocks)
+    return CellResult({**answer.columns, **resolved}, answer.traces, answer.blocks)
 
 
 def make_empty_answer(spec: CellSpec, status: str, error: str, traceback: str | None = None) -> CellResult:
@@ -192,8 +192,8 @@ def _lr_scale_columns(spec: CellSpec) -> dict[str, Any]:
 
 def compute_run_keys(spec: CellSpec, answer: CellResult) -> npt.NDArray[np.bytes_]:
     """The keys of an answer's runs, from lr, dtype and device as resolved."""
-    told = {name: answer.columns[name] for name in ("dtype", "device")}
-    return compute_run_ids({**spec.constants(), **told}, _number_columns(spec, answer))
+    resolved = {name: answer.columns[name] for name in ("dtype", "device")}
+    return compute_run_ids({**spec.constants(), **resolved}, _number_columns(spec, answer))
 
 
 def _number_columns(spec: CellSpec, answer: CellResult) -> dict[str, Any]:

@@ -120,8 +120,8 @@ class OptunaSweeper(BatchingSweeper):
         """``UsageError`` for wrong settings; not in ``__init__``, whose errors Hydra wraps in its own."""
         if self.task.plan_only:
             raise UsageError(
-                "plan: Optuna proposes each cell after the answers to those before, so none is known beforehand; leave"
-                " out hydra/sweeper=optuna, or the word plan."
+                "--dry-run: Optuna proposes each cell from the results of earlier ones, so none is known beforehand;"
+                " leave out hydra/sweeper=optuna, or --dry-run."
             )
         for name, given in {"n_trials": self.n_trials, "n_jobs": self.n_jobs}.items():
             if isinstance(given, bool) or not isinstance(given, int) or given < 1:
@@ -246,7 +246,7 @@ def _summarize(study: optuna.Study, sweep: AdaptiveSweep) -> list[str]:
 
     ended = [(trial.value, trial) for trial in study.trials if trial.value is not None and math.isfinite(trial.value)]
     if not ended:
-        return [f"None of {format_count(len(study.trials), 'trial')} may win."]
+        return [f"All of {format_count(len(study.trials), 'trial')} diverged or failed."]
     value, best = min(ended, key=lambda pair: pair[0])
     with explain_write_errors(sweep.folder):
         results = {"name": "optuna", "best_params": best.params, "best_value": value}

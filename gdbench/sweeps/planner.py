@@ -39,7 +39,9 @@ def plan(spec: SweepSpec, composer: Composer) -> list[Job]:
         for key in refused:  # a whole number or a switch, to one of these optimizers
             del batched[key]
     if not cells:
-        raise UsageError("these overrides stand for no run at all: a glob(...) that fits no name makes nothing.")
+        raise UsageError(
+            "the overrides select no runs: glob(...) matched nothing. List the names with python -m gdbench list."
+        )
     lanes = [f"{key}={text}" for key, text in batched.items()]
     return [
         make_job(number, [*fixed, *values, *lanes], composer.set(cell, lanes), spec)

@@ -99,7 +99,7 @@ def _read_spec(place: Path, row: pd.Series, trust: bool) -> CellSpec:
         raise UsageError(
             f"run {row['run_id']} cannot be repeated here: its objective is a Python function; call gdbench.run again."
         )
-    check_configuration(file, config, trust, "show --rerun")
+    check_configuration(file, config, trust, "reproduce")
     choices = {group: str(row[group]) for group in ("objective", "optimizer", *AROUND)}
     return replace(CellSpec.parse(config, choices), timing=Timing("off", 0.0))
 
@@ -134,5 +134,5 @@ def _diff_digests(then: Mapping[str, str] | None, now: Mapping[str, str]) -> lis
     """The digests that differ now; none where none were recorded, as in sweeps of earlier versions."""
     if then is None:
         return []
-    kept = set(then.values())  # several of a name have digits beside it
-    return diff_mappings({name: digest if digest in kept else then.get(name) for name, digest in now.items()}, now)
+    recorded = set(then.values())  # several of a name have digits beside it
+    return diff_mappings({name: digest if digest in recorded else then.get(name) for name, digest in now.items()}, now)

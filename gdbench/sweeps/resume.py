@@ -93,6 +93,8 @@ class SweepStatus:
         }
         counts = [f"{counted[state]} {state}{notes.get(state, '')}" for state in STATES if counted[state]]
         cells = format_count(len(self.jobs), "cell")
+        if counted["missing"] == len(self.jobs):
+            return f"{cells}, none run yet{self._describe_incomparable()}"
         return f"{cells}: {', '.join(counts)}{'' if self.to_run else '; nothing to run'}{self._describe_incomparable()}"
 
     def _describe_incomparable(self) -> str:

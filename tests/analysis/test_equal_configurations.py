@@ -30,14 +30,14 @@ def test_equal_configurations_of_one_method_are_said_to_tie(command: Callable[..
     """Without noise and with it gd takes 31 steps: best, verdict, its table and the list of sweeps say that both do."""
     best = one_line(command("-m", *TIED).out)
     page = one_line(command("report", "--format", "md").out)
-    listed = one_line(command("runs").out)
+    listed = one_line(command("sweeps").out)
     words = "2 of its configurations tie: lr 0.1 noise none; lr 0.1 noise gaussian."
 
     assert f"Best: gd (manual) at lr 0.1, noise none: 31 gradients. {words}" in best
     assert f"gd (lr 0.1 noise none) is best: 31 gradients, the only method. {words}" in page
     assert "| lr 0.1 noise none | lr 0.1 noise gaussian | 31 gradients |" in page
     assert "gd lr 0.1 noise none (2 tie), 31 gradients on notebook_manual" in listed
-    assert json.loads(command("runs", "--json").out)[0]["best_tied"] == 2
+    assert json.loads(command("sweeps", "--json").out)[0]["best_tied"] == 2
 
 
 def test_a_tie_that_is_not_at_the_edge_of_the_lrs_is_no_reason_to_go_beyond_it(command: Callable[..., Any]) -> None:

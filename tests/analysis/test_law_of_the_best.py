@@ -252,7 +252,7 @@ def test_a_real_sweep_has_one_winner_everywhere(
     page = command("report", str(folder), "--format", "md").out
     runs = gdbench.load(folder)
     told = select_comparable(runs)
-    listed = json.loads(command("runs", "--json").out)[0]
+    listed = json.loads(command("sweeps", "--json").out)[0]
 
     assert_all_agree(runs)
     assert best == [re.sub(r"\s+", " ", line) for line in describe_best(told, rank_configurations(told))]
@@ -290,4 +290,4 @@ def test_a_table_that_does_not_say_what_it_is_of_gets_one_line(command: Callable
         assert done.code == 2
         assert len(done.err.strip().splitlines()) == 1
         assert "have no objective" in done.err
-    assert json.loads(command("runs", "--json").out)[0]["best_run_id"] is None
+    assert json.loads(command("sweeps", "--json").out)[0]["best_run_id"] is None

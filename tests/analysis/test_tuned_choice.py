@@ -59,7 +59,7 @@ def test_all_that_names_a_best_names_what_tune_chose(command: Callable[..., Any]
     folder = next(Path("outputs").glob("*/*"))
     shown, page = one_line(command("show", str(folder)).out), one_line(command("report", "--format", "md").out)
     data = ReportData(read_inputs([folder]))
-    listed = json.loads(command("runs", "--json").out)[0]
+    listed = json.loads(command("sweeps", "--json").out)[0]
     chosen, spike = f"lr {winner['lr']:.4g}", f"{winner['spike_lr']:.4g}"
 
     assert (winner["value"], winner["spike_value"]) == (2, 1)
@@ -81,7 +81,7 @@ def test_the_metric_of_a_search_orders_its_methods_everywhere(command: Callable[
     folder = next(Path("outputs").glob("*/*"))
     first = winners[0]
     shown, page = one_line(command("show", str(folder)).out), one_line(command("report", "--format", "md").out)
-    listed = json.loads(command("runs", "--json").out)[0]
+    listed = json.loads(command("sweeps", "--json").out)[0]
     table = select_best(rank_configurations(select_comparable(gdbench.load(folder))))
 
     assert [row["tuned_place"] for row in winners] == [1, 2]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
 import pty
 import re
@@ -19,11 +20,13 @@ import pytest
 from support.tiers import representatives
 
 import gdbench
+from gdbench.cli.app import build_command, list_subverbs
+from gdbench.cli.help import FORMER_VERBS, VERBS
 from gdbench.results.columns import COLUMNS
 
 ROOT = Path(__file__).parents[2]
 NOT_EXACT = re.compile(
-    r"_s$|_s_|reference|^time|^sweep$|^cell|^overrides$|^started_at$|^lanes$|^implementation$|peak_bytes|^lr_scale"
+    r"_s$|_s_|^step_time_ratio|^time|^sweep$|^cell|^overrides$|^started_at$|^lanes$|^implementation$|peak_bytes|^lr_scale"
 )
 """Columns that may differ between a run in a sweep and the same run repeated alone."""
 
@@ -50,19 +53,19 @@ def test_list_tells_those_of_a_user(command: Callable[..., Any], own: Path) -> N
 
 def test_columns_tells_every_column(command: Callable[..., Any]) -> None:
     """One line a column: name, meaning, unit, and which way is better."""
-    done = command("columns")
+    done = command("list", "columns")
     lines = done.out.splitlines()
 
     assert done.code == 0
     assert [line.split()[0] for line in lines] == list(COLUMNS)
-    assert re.search(r"^step_s +median time of a step .* \[s\] \(lower is better\)$", done.out, re.MULTILINE)
+    assert re.search(r"^step_s +median time per step .* \[s\] \(lower is better\)$", done.out, re.MULTILINE)
 
 
 def test_a_terminal_sets_the_width(tmp_path: Path) -> None:
     """In a terminal of 60 columns a sentence goes on in further lines; a pipe has every line whole."""
     shown, terminal = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 60, 0, 0))
-    words = [sys.executable, "-m", "gdbench", "columns"]
+    words = [sys.executable, "-m", "gdbench", "list", "columns"]
     kept = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES", "NO_COLOR")}
     environment = {**kept, "PYTHONPATH": str(ROOT)}
     piped = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True).stdout
@@ -80,13 +83,111 @@ def test_a_terminal_sets_the_width(tmp_path: Path) -> None:
     assert " ".join("".join(f"{line} " for line in lines).split()) == " ".join(piped.split())
 
 
-@pytest.mark.parametrize("verb", ["list", "show", "columns"])
+@pytest.mark.parametrize("verb", ["list", "show", "sweeps"])
 def test_every_verb_has_help(command: Callable[..., Any], verb: str) -> None:
     """VERB --help says what the verb does."""
     done = command(verb, "--help")
 
     assert done.code == 0
     assert f"python -m gdbench {verb}" in done.out
+
+
+def parse_json(command: Callable[..., Any], *words: str) -> Any:
+    """What a verb prints with --json, after it ended well and wrote nothing else."""
+    done = command(*words, "--json")
+    assert (done.code, done.err) == (0, ""), done
+    return json.loads(done.out)
+
+
+def test_every_verb_answers_in_json(once: Callable[..., Path], command: Callable[..., Any]) -> None:
+    """--json prints one JSON value on standard output, with the numbers that the verb prints for people."""
+    folder = str(once("-m lr=0.1,0.2 steps=5 timing=off --quiet"))
+    run = gdbench.load()["run_id"][0]
+
+    assert [row["name"] for row in parse_json(command, "list", "columns")] == list(COLUMNS)
+    assert [row["name"] for row in parse_json(command, "list", "optimizers") if "radient descent" in row["description"]]
+    assert [row["lr"] for row in parse_json(command, "show")] == [0.1, 0.2]
+    assert parse_json(command, "show", run)["command"].startswith("python -m gdbench ")
+    assert parse_json(command, "reproduce", run)["same"] is True
+    assert [row["verdict"] for row in parse_json(command, "compare", folder, folder)] == ["same", "same"]
+    assert parse_json(command, "compare", folder, folder, "--settings")["verdicts"] == {"same": 2}
+    assert parse_json(command, "report", folder, "--format", "md")["files"] == [f"{folder}/report.md"]
+    assert parse_json(command, "--dry-run", f"resume={folder}")[0]["state"] == "done"
+    assert parse_json(command, "sweeps")[0]["runs"] == 2
+    assert parse_json(command, "sweeps", "watch", "--once")["state"] == "ended"
+    assert parse_json(command, "sweeps", "label", folder, "--tag", "a")["tags"] == ["a"]
+    assert parse_json(command, "sweeps", "archive", folder, "--to", "a.zip")["archive"] == "a.zip"
+    assert parse_json(command, "sweeps", "restore", "a.zip", "--outputs", "b")["restored"] == [
+        folder.replace("outputs", "b")
+    ]
+    done = command("sweeps", "rm", folder, "--yes", "--json")
+    assert json.loads(done.out) == {"removed": [folder]}
+
+
+def test_outputs_means_the_same_everywhere(once: Callable[..., Path], command: Callable[..., Any]) -> None:
+    """Every verb that reads sweeps finds them by name in --outputs DIR, and writes what is made of several there."""
+    folder = once("-m lr=0.1,0.2 steps=5 timing=off --quiet name=mine outputs=elsewhere")
+    run = gdbench.load(folder)["run_id"][0]
+    for words in (
+        ["report", "mine", "--format", "md"],
+        ["report", "--format", "md"],
+        ["compare", "mine", "mine", "--format", "tables"],
+        ["compare", "mine", run, "--settings"],
+        ["show", "mine"],
+        ["show", run],
+        ["reproduce", run],
+        ["sweeps", "name=mine"],
+        ["sweeps", "watch", "mine", "--once"],
+        ["sweeps", "label", "mine"],
+        ["export", "pytest-benchmark", "mine"],
+    ):
+        done = command(*words, "--outputs", "elsewhere")
+        assert done.code == (2 if words[0] == "export" else 0), done  # the sweep was not timed, which its folder says
+        assert "is no sweep" not in done.err
+    assert list(Path("elsewhere/compare").iterdir())
+    assert not Path("outputs").exists()
+
+
+def test_every_sweep_verb_has_outputs_and_every_result_json() -> None:
+    """No verb lacks the options that all others have."""
+    commands = build_command().commands
+    verbs = {**commands, **commands["sweeps"].commands}
+    options = {name: {option for param in verb.params for option in param.opts} for name, verb in verbs.items()}
+
+    assert {name for name in verbs if "--outputs" not in options[name]} == {"tune", "list"}
+    assert {name for name in verbs if "--json" not in options[name]} == set()
+
+
+@pytest.mark.parametrize("verb", FORMER_VERBS)
+def test_a_former_verb_names_the_new_one(command: Callable[..., Any], tmp_path: Path, verb: str) -> None:
+    """Who types a verb of an earlier version is told, in one line, what to write now; and that exists."""
+    done = command(verb, "x")
+    new = FORMER_VERBS[verb].split()
+
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith(f"gdbench: {verb} is not a verb. Did you mean {FORMER_VERBS[verb]}?")
+    assert new[0] in VERBS
+    assert new[0] != "sweeps" or len(new) == 1 or new[1] in list_subverbs("sweeps")
+
+
+def test_an_argument_that_is_missing_is_named_in_words(command: Callable[..., Any]) -> None:
+    """The line says what to write, where typer would say that an argument 'b' is missing."""
+    for words, line in (
+        (["compare", "a"], "compare needs B: another sweep, or with --settings another run_id."),
+        (["reproduce"], "reproduce needs RUN: the first digits of a run_id."),
+        (["sweeps", "restore"], "sweeps restore needs FILE: a zip file that sweeps archive wrote."),
+    ):
+        done = command(*words)
+        path = " ".join(word for word in words if word != "a")
+        assert (done.code, done.err) == (2, f"gdbench: {line} See python -m gdbench {path} --help.\n")
+
+
+def test_an_option_that_has_another_name_now_is_answered_by_it(command: Callable[..., Any]) -> None:
+    """So is a verb below sweeps that was mistyped."""
+    assert "No such option: --rerun. Did you mean reproduce RUN? See" in command("show", "x", "--rerun").err
+    assert "No such option: --each. Did you mean --all-runs? See" in command("show", "--each").err
+    assert "sweeps labl is not known. Did you mean label?" in command("sweeps", "labl", "x").err
+    assert "gate record is not a verb. Did you mean gate save-baseline? See" in command("gate", "record").err
 
 
 def repeated(command: Callable[..., Any], run: str, *options: str) -> pd.Series:
@@ -163,7 +264,7 @@ def test_show_refuses_what_is_no_run_or_several(command: Callable[..., Any]) -> 
     command("-m", "lr=0.1,0.2", "timing=off", "--quiet")
     none, several, neither = command("show", "fff"), command("show", ""), command("show", "zzz")
 
-    assert none.err.startswith("gdbench: fff is neither a sweep nor the begin of a run's key in outputs. Allowed: ")
+    assert none.err.startswith("gdbench: fff is neither a sweep nor the start of a run_id in outputs. Allowed: ")
     assert neither.err.startswith("gdbench: zzz is neither a sweep nor ")
     assert all(run in several.err for run in gdbench.load()["run_id"])
     assert {none.code, several.code, neither.code} == {2}
@@ -171,21 +272,20 @@ def test_show_refuses_what_is_no_run_or_several(command: Callable[..., Any]) -> 
 
 
 def test_show_prints_the_table_of_a_sweep_again(command: Callable[..., Any]) -> None:
-    """By folder, name or nothing, which is the newest, show prints what the sweep printed; --each a row a run."""
+    """By folder, name or nothing, which is the newest, show prints what the sweep printed; --all-runs a row a run."""
     words = ("-m", "objective=rosenbrock", "lr=0.001,0.002", "seed=0,1,2", "start_noise=0.1", "steps=5", "timing=off")
     first, second = (command(*words, f"name={name}") for name in ("first", "second"))
-    each = command(*words, "name=third", "--each")
+    whole = command(*words, "name=third", "--all-runs")
     folder = next(line for line in first.out.splitlines() if line.startswith("Files: ")).removeprefix("Files: ")
 
     assert command("show", folder).out == command("show", "first").out == first.out
-    assert command("show", "--each").out == each.out
+    assert command("show", "--all-runs").out == whole.out
     assert command("show", "second").out == second.out
     assert " · 3 seeds" in first.out.splitlines()[0]
-    assert (len(first.out.split("\n\n")[1].splitlines()), len(each.out.split("\n\n")[1].splitlines())) == (3, 7)
-    for option, of, word in (("--rerun", "run", "first"), ("--each", "sweep", gdbench.load()["run_id"][0])):
-        refused = command("show", word, option)
-        assert (refused.code, refused.err.count("\n")) == (2, 1)
-        assert refused.err.startswith(f"gdbench: show {option} is for a {of}, and ")
+    assert (len(first.out.split("\n\n")[1].splitlines()), len(whole.out.split("\n\n")[1].splitlines())) == (3, 7)
+    refused = command("show", gdbench.load()["run_id"][0], "--all-runs")
+    assert (refused.code, refused.err.count("\n")) == (2, 1)
+    assert refused.err.startswith("gdbench: show --all-runs is for a sweep, and ")
 
 
 def test_show_of_a_run_asked_twice_shows_the_latest(command: Callable[..., Any]) -> None:

@@ -17,8 +17,9 @@ from support.repositories import git
 from support.tiers import representatives
 
 import gdbench
-from gdbench.cli.help import HELP
-from gdbench.cli.main import VERBS, main
+from gdbench.cli.app import list_subverbs
+from gdbench.cli.help import HELP, VERBS
+from gdbench.cli.main import main
 
 QUIET = ("timing=off", "--quiet")
 
@@ -59,7 +60,7 @@ BAD_INPUT = [
     ("dtype=float23", "dtype=float23 is not known. Did you mean float32"),
     ("impl=torsh", "impl=torsh is not known. Did you mean torch"),
     ("-m impl=manual,torsh", "impl=torsh is not known. Did you mean torch"),
-    ("device=cuda:99", "device=cuda:99 is not there (torch sees: "),
+    ("device=cuda:99", "device=cuda:99 is not available (torch finds: "),
     ("device=gpu", "device=gpu is not known."),
     ("+foo=1", "foo is not a setting."),
     ("foo=1", "foo is not a setting."),
@@ -98,7 +99,7 @@ BAD_INPUT = [
     ("-m steps=interval(1,10)", "steps=interval(1,10): an interval makes lanes, which only lr"),
     ("-m steps=tag(log,interval(1,10))", "steps=tag(log,interval(1,10)): an interval makes lanes"),
     ("-m objective=quadratic objective.condition=interval(1,9)", "objective.condition=interval(1,9): an interval"),
-    ("-m optimizer=glob(xyz*)", "these overrides stand for no run at all"),
+    ("-m optimizer=glob(xyz*)", "the overrides select no runs: glob(...) matched nothing."),
     ("-m hydra/launcher=moon lr=1,2", "hydra/launcher=moon is not known."),
     ("seed=-1", "seed=-1 must be a whole number from 0"),
     ("seed=1.5", "seed=1.5 must be a whole number from 0"),
@@ -120,14 +121,14 @@ BAD_INPUT = [
     ("--cfg everything", "argument --cfg/-c: invalid choice: 'everything'"),
     ("lst", "lst is neither a verb nor KEY=VALUE. Did you mean list?"),
     ("lr", "lr needs a value: write lr=0.1."),
-    ("list", "Missing argument 'what'. See python -m gdbench list --help."),
-    ("list things", "list things is not known. Allowed: objectives, optimizers."),
+    ("list", "list needs KIND: objectives, optimizers or columns. See python -m gdbench list --help."),
+    ("list things", "list things is not known. Allowed: objectives, optimizers, columns."),
     ("list objective", "list objective is not known. Did you mean objectives?"),
     ("show", "outputs holds no sweep. Run one first, such as python -m gdbench -m lr=0.01,0.1."),
     ("show nothing", "outputs holds no sweep. Run one first, such as python -m gdbench -m lr=0.01,0.1."),
     ("show abc123", "outputs holds no sweep. Run one first, such as python -m gdbench -m lr=0.01,0.1."),
     ("show abc", "outputs holds no sweep. Run one first, such as python -m gdbench -m lr=0.01,0.1."),
-    ("columns all", "Got unexpected extra argument"),
+    ("list columns all", "Got unexpected extra argument"),
 ]
 
 
@@ -152,8 +153,13 @@ def test_a_device_that_no_cell_finds_is_refused_and_else_a_row(
         pass
     else:
         pytest.skip(f"{device} is there")
-    words = f"device={device} is not there (torch sees: cpu). Use device=auto"
-    for line in ([], ["-m", "optimizer=gd,adam"], ["plan", "-m", "optimizer=gd,adam"], ["tune", "optimizer=gd,adam"]):
+    words = f"device={device} is not available (torch finds: cpu). Use device=auto"
+    for line in (
+        [],
+        ["-m", "optimizer=gd,adam"],
+        ["--dry-run", "-m", "optimizer=gd,adam"],
+        ["tune", "optimizer=gd,adam"],
+    ):
         assert refused(command(*line, f"device={device}")).startswith(words)
     assert not list(tmp_path.iterdir())
     done = command("-m", f"device={device},cpu", *QUIET)
@@ -377,7 +383,7 @@ def test_cfg_prints_the_configuration_and_runs_nothing(command: Callable[..., An
 # ------------------------------------------------------------------------------------------------ help, completion
 
 
-@pytest.mark.parametrize("words", [["--help"], ["-h"], ["lr=0.1", "--help"]])
+@pytest.mark.parametrize("words", [["--help"], ["-h"], ["lr=0.1", "--help"], ["run", "--help"]])
 def test_help_is_for_people(command: Callable[..., Any], words: list[str]) -> None:
     """Help names every verb, key and option, and is no mistake."""
     done = command(*words)
@@ -393,7 +399,7 @@ def test_no_help_has_a_line_above_80_columns(command: Callable[..., Any], monkey
     from gdbench.cli.app import app
 
     monkeypatch.setenv("COLUMNS", "200")
-    paths: list[tuple[str, ...]] = [(), ("plan",)]
+    paths: list[tuple[str, ...]] = [()]
     listed: list[tuple[tuple[str, ...], Any]] = [((), get_command(app))]
     for path, verb in listed:
         below = [((*path, name), inner) for name, inner in getattr(verb, "commands", {}).items()]
@@ -402,7 +408,10 @@ def test_no_help_has_a_line_above_80_columns(command: Callable[..., Any], monkey
     helps = {path: command(*path, "--help").out for path in paths}
     wide = [(path, line) for path, text in helps.items() for line in text.splitlines() if len(line) > 80]
 
-    assert {name for path in paths for name in path} >= set(VERBS)
+    assert {"run", *(name for path in paths for name in path)} == {
+        *VERBS,
+        *(name for verb in VERBS for name in list_subverbs(verb)),
+    }
     assert all(helps.values())
     assert not wide
 
@@ -437,7 +446,7 @@ assert not loaded, loaded
 
 MISTAKES = (
     "--nonsense", "nonsense", "optimzer=adam", "optimizer=nothing", "optimizer.beta9=1", "lr=-1", "-m lr=0.1,-1",
-    "-m impl=manual,nothing", "plan lr=-1", "tune optimzer=adam", "tune steps=0", "list nothing", "show a b c",
+    "-m impl=manual,nothing", "--dry-run lr=-1", "tune optimzer=adam", "tune steps=0", "list nothing", "show a b c",
     "-m hydra/sweeper=optuna optimzer=adam",
 )  # fmt: skip
 UNLOADED = """
@@ -501,6 +510,8 @@ def complete(command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, line:
         ("gdbench l", {"list", "lr="}),
         ("gdbench sh", {"show"}),
         ("gdbench list o", {"objectives", "optimizers"}),
+        ("gdbench sweeps ", {"watch", "label", "archive", "restore", "rm"}),
+        ("gdbench run optimizer=rms", {"optimizer=rmsprop"}),
         ("gdbench -m lr=0.1,0.2 impl", {"impl="}),
         ("gdbench -m optimizer=rms", {"optimizer=rmsprop"}),
     ],
@@ -582,11 +593,11 @@ def test_a_killed_sweep_can_be_read(begun: Process, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "code"),
     [
-        ("columns", 0),
+        ("list columns", 0),
         pytest.param("list optimizers", 0, marks=pytest.mark.slow),
         ("--help", 0),
-        pytest.param("columns --help", 0, marks=pytest.mark.slow),
-        ("runs", 2),
+        pytest.param("list columns --help", 0, marks=pytest.mark.slow),
+        ("sweeps", 2),
         ("lr=0.1 steps=2 timing=off", 0),
         pytest.param("tune steps=2 trials=9 timing=off", 0, marks=pytest.mark.slow),
         pytest.param("-m optimizer=lbfgs impl=manual,torch steps=2 timing=off", 0, marks=pytest.mark.slow),
@@ -604,8 +615,8 @@ def test_a_reader_that_has_left_changes_nothing(processes: Processes, tmp_path: 
 
 @pytest.mark.slow
 def test_a_reader_that_leaves_early_is_no_error(processes: Processes, tmp_path: Path) -> None:
-    """``gdbench columns | head -1`` ends without a traceback."""
-    line = '"$0" -m gdbench columns | head -1'
+    """``gdbench list columns | head -1`` ends without a traceback."""
+    line = '"$0" -m gdbench list columns | head -1'
     done = processes.start("bash", "-c", line, sys.executable, cwd=tmp_path).communicate()
 
     assert (done.code, done.err) == (0, "")

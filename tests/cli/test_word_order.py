@@ -10,7 +10,7 @@ import pytest
 import typer
 
 from gdbench.cli.app import app
-from gdbench.cli.main import VERBS
+from gdbench.cli.help import VERBS
 from gdbench.cli.word_order import place_verb_first
 
 
@@ -44,7 +44,16 @@ def test_any_option_may_stand_before_its_verb() -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["-m lr=0.1,0.2", "--config-dir list objective=bowl", "--cfg job", "lr=0.1", "runs runs=2", "show list", "-m", ""],
+    [
+        "-m lr=0.1,0.2",
+        "--config-dir list objective=bowl",
+        "--cfg job",
+        "lr=0.1",
+        "sweeps runs=2",
+        "show list",
+        "-m",
+        "",
+    ],
 )
 def test_a_command_without_such_a_verb_stays_as_it_is(line: str) -> None:
     """A value that is named like a verb, and words behind a verb, are left where they are."""
@@ -54,7 +63,7 @@ def test_a_command_without_such_a_verb_stays_as_it_is(line: str) -> None:
 def test_what_stands_before_a_verb_counts(command: Callable[..., Any], own: Path) -> None:
     """A folder of the user's own, a format, the options of the gate: as if they stood behind."""
     listed = command("--config-dir", str(own), "list", "objectives")
-    planned = command("--config-dir", str(own), "-m", "plan", "objective=bowl", "lr=0.1,0.2")
+    planned = command("--config-dir", str(own), "-m", "--dry-run", "run", "objective=bowl", "lr=0.1,0.2")
     suite = command("--suite", "none", "gate", "save-baseline")
     wrong = command("--quiet", "list", "optimizers")
 

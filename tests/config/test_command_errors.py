@@ -118,7 +118,7 @@ MISTAKES = {
     "-m optimizer=gd hydra.launcher.n_jobs=8": "hydra.launcher.n_jobs is not a setting of the chosen launcher: choose",
     "--hlep": "unrecognized arguments: --hlep. Did you mean --help?",
     "gate acept": "No such command 'acept'. Did you mean 'accept'? See python -m gdbench gate --help.\n",
-    "gate accept x": "Missing option '--reason'. See python -m gdbench gate accept --help.\n",
+    "gate accept x": "gate accept needs --reason: why the change is intended. See python -m gdbench gate",
     "report 'outputs/2026-*'": "SWEEP=outputs/2026-* is no sweep of outputs. No folder fits this pattern. Allowed: a",
     # Hydra's callbacks
     "+hydra.callbacks.a=3": "hydra.callbacks.a=3 is no callback: it is made of the _target_ of a class",
@@ -159,7 +159,7 @@ def test_a_mistake_is_answered_by_its_own_fault(command: Callable[..., Any], tmp
 @pytest.mark.parametrize("words", ['steps="100"', 'target="0.5"', 'lr="0.1"', 'seed="1"', "points='7'"])
 def test_a_number_in_quotes_is_a_number(command: Callable[..., Any], words: str) -> None:
     """Quotes that reach us, as from a file, change nothing of a number of the run."""
-    done = command("plan", words)
+    done = command("--dry-run", words)
 
     assert (done.code, done.err) == (0, "")
 
@@ -205,12 +205,10 @@ def test_what_may_be_meant_is_counted_and_named_once(command: Callable[..., Any]
     guess, several = command("show", "runn"), command("report", "run")
     having = command("optimizer=gd", "optimizer.beta1=0.9")
 
-    assert guess.err.startswith(
-        "gdbench: runn is neither a sweep nor the begin of a run's key in outputs. Did you mean"
-    )
+    assert guess.err.startswith("gdbench: runn is neither a sweep nor the start of a run_id in outputs. Did you mean")
     assert "mean run? Allowed: " in guess.err
     assert "SWEEP=run is ambiguous (6 sweeps): " in several.err
-    assert " and 2 others. Name one by its folder.\n" in several.err
+    assert " and 2 others. Give the folder of one.\n" in several.err
     assert re.search(r"Those that have it: (optimizer=\w+, ){3}optimizer=\w+ and \d+ others\. gd has: ", having.err)
     assert "...." not in guess.err + several.err + having.err
 
@@ -219,11 +217,11 @@ def test_what_may_be_meant_is_counted_and_named_once(command: Callable[..., Any]
 def test_show_says_that_a_run_is_allowed_too(command: Callable[..., Any], tmp_path: Path, word: str) -> None:
     """A word that is neither a sweep nor a run is answered by both that it might be."""
     assert command("steps=2", "timing=off", "--quiet", "outputs=here").code == 0
-    done = command("show", word, "--folder", "here")
+    done = command("show", word, "--outputs", "here")
 
     assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
-    assert done.err.startswith(f"gdbench: {word} is neither a sweep nor the begin of a run's key in here. Allowed: ")
-    assert "the first digits of a run's key, from the column run" in done.err
+    assert done.err.startswith(f"gdbench: {word} is neither a sweep nor the start of a run_id in here. Allowed: ")
+    assert "the first digits of a run_id, from the table that show SWEEP prints" in done.err
 
 
 @pytest.mark.parametrize("verb", [[], ["-m"], ["tune"]], ids=str)

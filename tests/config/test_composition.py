@@ -93,7 +93,7 @@ def test_an_experiment_that_sweeps_a_group_takes_values_of_it(command: Callable[
     """A value is set in each cell also where the axis is declared in a file."""
     words = ["-m", "experiment=momentum_rates", "optimizer=momentum,nesterov", "optimizer.momentum=0.5", "lr=0.01"]
 
-    assert command("plan", *words, "--json").code == 0
+    assert command("--dry-run", *words, "--json").code == 0
 
 
 @pytest.mark.parametrize("group", [*GROUPS, "experiment"])
@@ -239,7 +239,9 @@ def test_hydras_settings_are_for_the_command_line(key: str) -> None:
 
 def test_a_plan_runs_no_trials(command: Callable[..., Any]) -> None:
     """Optuna's cells are not known beforehand: plan says so, and runs none."""
-    assert "Optuna proposes each cell" in refusal(command("plan", "-m", "hydra/sweeper=optuna", "lr=interval(0.1,1)"))
+    assert "Optuna proposes each cell" in refusal(
+        command("--dry-run", "-m", "hydra/sweeper=optuna", "lr=interval(0.1,1)")
+    )
     assert not Path("outputs").exists()
 
 

@@ -23,7 +23,13 @@ def test_an_option_with_a_shipped_name_is_refused(command: Callable[..., Any], t
     file.write_text("lr: 0.1\n")
     line = f"{file}: gdbench ships {group}={name}, which would be taken instead; give yours another name."
 
-    for words in (["lr=0.1"], ["-m", "lr=0.1,0.2"], ["plan", "lr=0.1"], ["list", "optimizers"], ["tune", "steps=5"]):
+    for words in (
+        ["lr=0.1"],
+        ["-m", "lr=0.1,0.2"],
+        ["--dry-run", "lr=0.1"],
+        ["list", "optimizers"],
+        ["tune", "steps=5"],
+    ):
         place = ["--config-dir", str(tmp_path / "mine")]
         done = command(*words, *place)
         assert (done.code, done.out, done.err) == (2, "", f"gdbench: {line}\n"), words

@@ -43,7 +43,7 @@ def test_a_method_of_torch_alone_runs_by_default(command: Callable[..., Any], ha
 
 def test_the_table_names_what_carried_a_method_out(command: Callable[..., Any]) -> None:
     """Plan, progress and table say torch of lbfgs, not auto."""
-    planned = command("plan", "optimizer=lbfgs", "--json")
+    planned = command("--dry-run", "optimizer=lbfgs", "--json")
     done = command("optimizer=lbfgs", "timing=off", "steps=20")
 
     assert [cell["impl"] for cell in json.loads(planned.out)] == ["torch"]

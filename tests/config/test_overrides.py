@@ -94,7 +94,7 @@ def test_a_folder_of_any_name_serves_python_and_the_command_line(
     assert command(f"resume={quote_text(str(folder))}", "--quiet").code == 0
     again = gdbench.sweep(resume=runs.attrs["folder"])
     assert again["cell_fingerprint"].tolist() == runs["cell_fingerprint"].tolist()
-    repeat = command("show", runs["run_id"][0], "--folder", runs.attrs["folder"])
+    repeat = command("show", runs["run_id"][0], "--outputs", runs.attrs["folder"])
     assert "--config-dir" in repeat.out, repeat
 
 

@@ -156,7 +156,7 @@ def test_a_swept_scale_is_shown_as_such_wherever_its_lr_is(command: Callable[...
     table = command("-m", *words, "lr_scale=0.5,1", "lr_scale_of=null,L").out
     folder = str(next(tmp_path.glob("*/*")))
     page = " ".join(command("report", folder, "--format", "md").out.split())
-    listed = command("runs", "--outputs", str(tmp_path)).out
+    listed = command("sweeps", "--outputs", str(tmp_path)).out
     tuned = " ".join(command("tune", *words, "lr_scale=tag(log,interval(0.1,1000))", "trials=9").out.split())
 
     assert re.search(r"lr +lr_scale +lr_scale_of +status", table)

@@ -41,12 +41,13 @@ COMMAND = ".hydra/command.json"
 RAN = "ran"
 """A file that a stranger's code writes when it is imported or called."""
 LOOKS = (
-    ("report",), ("report", "--format", "html,md"), ("runs",), ("watch", "--once"), ("show", "KEY"),
-    ("diff", "FOLDER", "FOLDER"),
-    ("compare", "FOLDER", "FOLDER", "--format", "md"), ("archive", "FOLDER", "--to", "again.zip"), ("columns",),
+    ("report",), ("report", "--format", "html,md"), ("sweeps",), ("sweeps", "watch", "--once"), ("show", "KEY"),
+    ("compare", "FOLDER", "FOLDER", "--settings"),
+    ("compare", "FOLDER", "FOLDER", "--format", "md"), ("sweeps", "archive", "FOLDER", "--to", "again.zip"),
+    ("list", "columns"),
     ("export", "tensorboard", "FOLDER"),
 )  # fmt: skip
-REPEATS = (("plan", "resume=FOLDER"), ("resume=FOLDER",), ("show", "KEY", "--rerun"))
+REPEATS = (("--dry-run", "resume=FOLDER"), ("resume=FOLDER",), ("reproduce", "KEY"))
 
 
 @pytest.fixture
@@ -77,10 +78,10 @@ def archived(
         {"_target_": "gdbench.objectives.cutest.find_spec", "name": f"{dotted}.inner"},
         [f"objective._target_={dotted}.factory"],
     )
-    assert command("archive", str(shared), "--to", "given.zip").code == 0
+    assert command("sweeps", "archive", str(shared), "--to", "given.zip").code == 0
     shutil.rmtree("outputs")
     monkeypatch.syspath_prepend(str(tmp_path))  # as python -m has it
-    assert command("unarchive", "given.zip").code == 0
+    assert command("sweeps", "restore", "given.zip").code == 0
     yield shared
     for name in [name for name in sys.modules if name.partition(".")[0] == "outputs"]:
         del sys.modules[name]  # or the next test's package, of the same name, would not be imported again
@@ -113,7 +114,7 @@ def test_looking_at_a_strangers_sweep_runs_nothing_of_it(
 
 @pytest.mark.parametrize("words", REPEATS, ids=" ".join)
 def test_what_would_run_is_named_first(archived: Path, command: Callable[..., Any], words: tuple[str, ...]) -> None:
-    """plan, resume and show --rerun of a stranger's sweep say in one line what they would run, and run nothing."""
+    """--dry-run, resume and reproduce of a stranger's sweep say in one line what they would run, and run nothing."""
     done = command(*words_for(archived, words))
 
     assert done.code == 2
@@ -156,7 +157,7 @@ def test_a_recorded_command_that_names_more_than_settings_is_refused(
 ) -> None:
     """Only plain settings of a recorded command that nobody vouches for are gone on with."""
     rewrite(shared, {"_target_": "gdbench.objectives.rosenbrock"}, words)
-    done = command("plan", f"resume={shared}")
+    done = command("--dry-run", f"resume={shared}")
 
     assert done.code == 2
     assert "does not ship" in done.err
@@ -169,8 +170,8 @@ def test_a_strangers_sweep_of_ours_alone_goes_on(
     """What names only what gdbench ships needs nobody's trust, whoever made it."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "another"))
 
-    assert command("plan", f"resume={shared}").code == 0
-    assert command(*words_for(shared, ("show", "KEY", "--rerun"))).code == 0
+    assert command("--dry-run", f"resume={shared}").code == 0
+    assert command(*words_for(shared, ("reproduce", "KEY"))).code == 0
 
 
 @pytest.mark.parametrize(
@@ -186,7 +187,7 @@ def test_a_configuration_is_read_as_data(
     (shared / CELL).write_text(f"objective: {tag} ['touch {RAN}']\noptimizer: {{}}\n")
 
     assert command("report", "--format", "html").code == 0
-    done = command(*words_for(shared, ("show", "KEY", "--rerun")))
+    done = command(*words_for(shared, ("reproduce", "KEY")))
     assert (done.code, done.err.count("\n")) == (2, 1)
     assert not Path(RAN).exists()
 
@@ -220,17 +221,17 @@ def test_arguments_that_are_no_plain_data_are_not_handed_over(shared: Path) -> N
         assert _load_objective([shared], row) is None
 
 
-# ----------------------------------------------------------------------------------------------- plan runs nothing
+# ----------------------------------------------------------------------------------------------- a dry run runs nothing
 
 
 @pytest.mark.parametrize(
     "target", ["subprocess.getoutput", "os.system", "builtins.exec", "gdbench.engine.build.importlib.import_module"]
 )
-@pytest.mark.parametrize("verb", representatives([["plan"], []], [[]]), ids=["plan", "run"])
+@pytest.mark.parametrize("verb", representatives([["--dry-run"], []], [[]]), ids=["dry run", "run"])
 def test_a_function_of_pythons_own_library_is_not_called(
     command: Callable[..., Any], tmp_path: Path, target: str, verb: list[str]
 ) -> None:
-    """A _target_ that is no maker of objectives is refused before it is imported or called, under plan as in a run."""
+    """A _target_ that is no maker of objectives is refused before it is imported or called, in a dry run too."""
     (tmp_path / "mine" / "objective").mkdir(parents=True)
     (tmp_path / "mine" / "objective" / "bad.yaml").write_text(f"_target_: {target}\ncmd: touch {RAN}\n")
     done = command(*verb, "--config-dir", "mine", "objective=bad", "timing=off")
@@ -268,7 +269,7 @@ def test_ones_own_sweep_goes_on_without_a_question(
         assert refused.code == 2
         assert str(own) in refused.err
     assert [command(*words, "--trust").code for words in repeats] == [0, 0, 0]
-    assert command("plan", "--config-dir", str(own), f"resume={folder}").code == 0
+    assert command("--dry-run", "--config-dir", str(own), f"resume={folder}").code == 0
     assert len(gdbench.sweep(resume=folder, trust=True)) == 1
 
 
@@ -281,7 +282,7 @@ def test_code_inside_of_a_sweep_is_never_ones_own(tmp_path: Path) -> None:
 
     assert is_stamped(file.read_text())
     with pytest.raises(UsageError, match="the code in"):
-        check_configuration(file, {"code": f"{place}/own"}, False, "show --rerun")
+        check_configuration(file, {"code": f"{place}/own"}, False, "reproduce")
     with pytest.raises(UsageError, match="--config-dir"):
         check_command(place / COMMAND, ["--config-dir", f"{place}/own"], True, False, "resume")
 
@@ -303,7 +304,7 @@ def test_everything_that_conf_names_is_shipped() -> None:
     for group in GROUPS:
         for file in sorted((ROOT / "conf" / group).glob("*.yaml")):
             config = {"objective": {}, "optimizer": {}, "code": None, group: yaml.safe_load(file.read_text())}
-            check_configuration(file, config, False, "show --rerun")
+            check_configuration(file, config, False, "reproduce")
             assert {str(name) for name in _iterate_targets(config)} <= list_shipped_targets(group)
 
 

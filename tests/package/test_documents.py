@@ -31,7 +31,7 @@ CHECKED = {
     "--base-python": "another torch: tests/gate/test_dual_import.py",
     "gate bisect": "many revisions: tests/gate/test_history.py",
     "gate history": "as before",
-    "runs --sql": "DuckDB: tests/results/test_catalog.py",
+    "sweeps --sql": "DuckDB: tests/results/test_catalog.py",
     "tune objective=rosenbrock optimizer=gd,momentum,adam steps=3000": "27 CPU s: tests/sweeps/test_tuning.py",
 }
 """What README says without room for a remark, and where it is carried out."""
@@ -155,9 +155,19 @@ def test_tex_becomes_mathml() -> None:
     assert "arithmatex" not in page
 
 
+def test_every_constant_of_how_we_measure_is_read_from_the_code() -> None:
+    """Each {{name}} of the page is replaced by a number or a list of the code."""
+    from website.measuring import filled
+
+    page = filled((ROOT / "docs" / "measure.md").read_text(encoding="utf-8"))
+
+    assert "{{" not in page
+    assert "All targets 1e-01 ... 1e-12 are tested" in page
+
+
 def test_the_reference_leaves_nothing_out() -> None:
     """Every column, objective, optimizer, setting and verb has its place, and a function of two numbers its picture."""
-    from gdbench.cli.main import VERBS
+    from gdbench.cli.help import VERBS
     from gdbench.config.config_folders import config_folder
     from website import reference
     from website.facts import by_family, entries
@@ -172,6 +182,6 @@ def test_the_reference_leaves_nothing_out() -> None:
 
     assert page.count("<svg") == page.count("\n## ") == len(classical)
     assert all(f'id="{name}"' in columns for name in COLUMNS)
-    assert all(f"\n## {verb}\n" in commands for verb in VERBS if verb != "plan")
+    assert all(f"\n## {verb}\n" in commands for verb in VERBS if verb != "run")  # whose help is that of gdbench
     assert settings.count("<svg") == len(entries("schedule")) - 1  # the constant has no factory
     assert all(f"| `{each.name}` |" in settings for group in ("schedule", "clip", "noise") for each in entries(group))

@@ -35,8 +35,8 @@ def test_thousands_of_explicit_values_run_load_report_show_and_go_on(
         peaks[count] |= {
             "report": peak_mb(processes, place, "report", str(folder), "--format", "html,md,tables"),
             "show": peak_mb(processes, place, "show", key),
-            "runs": peak_mb(processes, place, "runs", "lr>0"),
-            "plan": peak_mb(processes, place, "plan", f"resume={folder}"),
+            "sweeps": peak_mb(processes, place, "sweeps", "lr>0"),
+            "dry run": peak_mb(processes, place, "--dry-run", f"resume={folder}"),
             "resume": peak_mb(processes, place, f"resume={folder}", "--quiet"),
         }
     print(peaks)

@@ -33,7 +33,15 @@ def sweep(once: Callable[..., Path]) -> Path:
 
 @pytest.mark.parametrize(
     "words",
-    ["show", "show RUN", "runs", "runs --csv", "note SWEEP", "tag SWEEP --remove", "report --format md", "diff A B"],
+    [
+        "show",
+        "show RUN",
+        "sweeps",
+        "sweeps --csv",
+        "sweeps label SWEEP",
+        "report --format md",
+        "compare A B --settings",
+    ],
 )
 def test_a_strangers_texts_give_the_terminal_no_order(sweep: Path, command: Callable[..., Any], words: str) -> None:
     """Whatever looks at a sweep prints its texts without control codes and without markup taken for such."""

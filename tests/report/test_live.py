@@ -67,20 +67,20 @@ def test_a_sweep_is_seen_while_it_is_written(watched: Looks) -> None:
 def test_a_sweep_that_ended_says_so(watched: Looks, command: Callable[..., Any]) -> None:
     """Ended, it shows its best solvers, their curves with their letters, and what to do next."""
     (folder,) = watched.root.glob("outputs/*/*")
-    done = command("watch", str(folder), "--once")
+    done = command("sweeps", "watch", str(folder), "--once")
 
     assert done.code == 0
     assert f"{folder} · ended" in done.out
     assert "cell 3/3" in done.out
     assert "gap of the best on notebook_manual, step by step" in done.out
     assert f"Next: python -m gdbench report {folder}" in done.out
-    assert command("watch", str(watched.root / "outputs")).out == command("watch", str(folder)).out
+    assert command("sweeps", "watch", str(watched.root / "outputs")).out == command("sweeps", "watch", str(folder)).out
 
 
 def test_a_killed_sweep_says_how_to_go_on(watched: Looks, command: Callable[..., Any]) -> None:
     """What a kill leaves is told as such, with exit code 1, and watching it ends at once."""
     folder = watched.root / "killed" / "2"
-    done = command("watch", str(folder))
+    done = command("sweeps", "watch", str(folder))
 
     assert done.code == 1
     assert f"{folder} · stopped" in done.out
@@ -91,7 +91,7 @@ def test_a_killed_sweep_says_how_to_go_on(watched: Looks, command: Callable[...,
 def test_a_failed_cell_is_counted(command: Callable[..., Any], own: Path, tmp_path: Path) -> None:
     """Failed cells are told in a line of their own, and the exit code is 1."""
     command("--config-dir", str(own), "-m", "objective=raises,bowl", "timing=off", "steps=3", "--quiet")
-    done = command("watch", "--once")
+    done = command("sweeps", "watch", "--once")
 
     assert done.code == 1
     assert "1 cell failed" in done.out
@@ -101,9 +101,9 @@ def test_nothing_to_watch_is_a_line(command: Callable[..., Any], tmp_path: Path)
     """An empty folder is no mistake; one that is not there is."""
     (tmp_path / "empty").mkdir()
 
-    assert command("watch", "empty", "--once") == (0, "No sweep is in empty yet.\n", "")
-    assert command("watch", "--once") == (0, "No sweep is in outputs yet.\n", "")
-    assert command("watch", "nowhere", "--once").code == 2
+    assert command("sweeps", "watch", "empty", "--once") == (0, "No sweep is in empty yet.\n", "")
+    assert command("sweeps", "watch", "--once") == (0, "No sweep is in outputs yet.\n", "")
+    assert command("sweeps", "watch", "nowhere", "--once").code == 2
 
 
 def test_a_folder_that_goes_while_it_is_watched_is_a_line(watched: Looks) -> None:
@@ -120,10 +120,10 @@ def test_a_folder_that_goes_while_it_is_watched_is_a_line(watched: Looks) -> Non
 @pytest.mark.parametrize("width", [60, 80, 120])
 def test_a_frame_fits_the_terminal(watched: Looks, width: int) -> None:
     """No line of a frame is longer than the terminal is wide."""
-    told = shown(watched.seen[-1], watched.monitor, width)
+    text = shown(watched.seen[-1], watched.monitor, width)
     path = str(watched.monitor.folder)
 
-    assert max(len(each) for each in told.splitlines() if path[-8:] not in each) <= width
+    assert max(len(line) for line in text.splitlines() if path[-8:] not in line) <= width
 
 
 curves = st.lists(
@@ -140,12 +140,12 @@ def test_every_picture_has_its_size(drawn: list[Curve], columns: int, rows: int)
     """Curves of any numbers fill a picture of exactly the size that was asked for, and each ends in it."""
     lines = plot_curves(drawn, columns, rows)
 
-    assert [len(each.plain) for each in lines] == [columns] * rows
-    assert 1 <= sum(each.plain.count("a") for each in lines) <= len(drawn)
+    assert [len(line.plain) for line in lines] == [columns] * rows
+    assert 1 <= sum(line.plain.count("a") for line in lines) <= len(drawn)
 
 
 def test_a_straight_line_is_drawn_straight() -> None:
     """From the upper left to the lower right: each line of text holds its share, the letter last."""
     lines = plot_curves([Curve("a", np.array([0.0, 10.0]), np.array([1.0, 0.0]))], 8, 4)
 
-    assert [each.plain.rstrip() for each in lines] == ["⠙⢦⡀", "  ⠙⢦⡀", "    ⠙⢦⡀", "      ⠙a"]
+    assert [line.plain.rstrip() for line in lines] == ["⠙⢦⡀", "  ⠙⢦⡀", "    ⠙⢦⡀", "      ⠙a"]

@@ -10,27 +10,29 @@ from support.processes import Done
 
 import gdbench
 from gdbench.__main__ import escape_unprintable
-from gdbench.cli.main import VERBS, main
+from gdbench.cli.help import VERBS
+from gdbench.cli.main import main
 
 NOTE = "naïve ✓ 名 ×"
 WORDS = {
-    "archive": ("archive", "FOLDER", "--to", "名.zip"),
-    "columns": ("columns",),
+    "columns": ("list", "columns"),
     "compare": ("compare", "FOLDER", "FOLDER", "--format", "md"),
-    "diff": ("diff", "FOLDER", "FOLDER"),
+    "compare --settings": ("compare", "FOLDER", "FOLDER", "--settings"),
     "export": ("export", "--help"),
     "gate": ("gate", "--help"),
     "list": ("list", "objectives"),
-    "name": ("name", "FOLDER", "名"),
-    "note": ("note", "FOLDER", NOTE),
-    "plan": ("plan", "resume=FOLDER"),
+    "reproduce": ("reproduce", "KEY"),
     "report": ("report", "FOLDER", "--format", "md"),
-    "rm": ("rm", "FOLDER", "--yes"),
-    "runs": ("runs",),
-    "runs --csv": ("runs", "--csv"),
-    "runs --json": ("runs", "--json"),
+    "run": ("run", "--dry-run", "resume=FOLDER"),
     "show": ("show", "KEY"),
-    "tag": ("tag", "FOLDER", "名"),
+    "sweeps": ("sweeps",),
+    "sweeps --csv": ("sweeps", "--csv"),
+    "sweeps --json": ("sweeps", "--json"),
+    "sweeps archive": ("sweeps", "archive", "FOLDER", "--to", "名.zip"),
+    "sweeps label": ("sweeps", "label", "FOLDER", "--name", "名", "--tag", "名"),
+    "sweeps restore": ("sweeps", "restore", "名.zip"),
+    "sweeps rm": ("sweeps", "rm", "FOLDER", "--yes"),
+    "sweeps watch": ("sweeps", "watch", "FOLDER", "--once"),
     "tune": (
         "tune",
         "objective=rosenbrock",
@@ -40,8 +42,6 @@ WORDS = {
         "trials=2",
         "timing=off",
     ),
-    "unarchive": ("unarchive", "名.zip"),
-    "watch": ("watch", "FOLDER", "--once"),
     "a mistake": ("list", "名"),
     "help": ("--help",),
     "a run": ("name='名'", "objective=rosenbrock", "steps=5", "timing=off"),
@@ -66,9 +66,11 @@ def test_every_verb_prints_wherever_it_is_read(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(sys, "stderr", narrow[1])
     monkeypatch.setattr(sys, "argv", sys.argv)
     escape_unprintable()
-    main(["note", str(folder), NOTE])
+    main(["sweeps", "label", str(folder), "--note", NOTE])
     codes = {}
-    order = sorted(WORDS, key=lambda label: (label in ("rm", "unarchive"), label))  # what removes it comes last
+    order = sorted(
+        WORDS, key=lambda label: (label in ("sweeps rm", "sweeps restore"), label == "sweeps restore", label)
+    )  # what removes it comes last
     for label in order:
         codes[label] = main([word.replace("FOLDER", str(folder)).replace("KEY", key) for word in WORDS[label]])
     for stream in narrow:

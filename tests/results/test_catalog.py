@@ -178,7 +178,7 @@ def test_sweeps_are_asked_for_by_what_they_are(outputs: Path) -> None:
 )
 def test_a_bad_query_is_one_line(made: Path, command: Callable[..., Any], word: str, line: str) -> None:
     """What cannot be asked is refused with the column that came and the nearest allowed ones, exit code 2."""
-    done = command("runs", word, "--outputs", str(made))
+    done = command("sweeps", word, "--outputs", str(made))
 
     assert done.code == 2
     assert done.out == ""
@@ -189,19 +189,19 @@ def test_a_bad_query_is_one_line(made: Path, command: Callable[..., Any], word: 
 @pytest.mark.parametrize("words", [["--sort", "best"], ["--csv", "--json"], ["--sql", "select 1", "lr=1"]])
 def test_options_that_mean_nothing_are_refused(made: Path, command: Callable[..., Any], words: list[str]) -> None:
     """An unknown column to sort by, and options that exclude each other, are one line each."""
-    done = command("runs", *words, "--outputs", str(made))
+    done = command("sweeps", *words, "--outputs", str(made))
 
     assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
 
 
 def test_forms_hold_the_same(outputs: Path, command: Callable[..., Any]) -> None:
     """CSV and JSON hold every column of each sweep, in the order that was asked for; a limit cuts all of them."""
-    rows = json.loads(command("runs", "--json", "--sort", "runs").out)
-    lines = list(csv.DictReader(io.StringIO(command("runs", "--csv", "--sort", "runs").out)))
+    rows = json.loads(command("sweeps", "--json", "--sort", "runs").out)
+    lines = list(csv.DictReader(io.StringIO(command("sweeps", "--csv", "--sort", "runs").out)))
 
     assert [row["name"] for row in rows] == [line["name"] for line in lines] == ["sweep", "first"]
     assert list(rows[0].keys() - lines[0].keys()) == []
-    assert [row["name"] for row in json.loads(command("runs", "--json", "--sort", "-runs", "--limit", "1").out)] == [
+    assert [row["name"] for row in json.loads(command("sweeps", "--json", "--sort", "-runs", "--limit", "1").out)] == [
         "first"
     ]
     assert rows[1]["statuses"] == dict(load(the_first(outputs))["status"].value_counts())
@@ -295,10 +295,10 @@ def test_many_small_changes_leave_few_files(outputs: Path, monkeypatch: pytest.M
 
 def test_an_index_that_cannot_be_written_is_told_and_done_without(outputs: Path, command: Callable[..., Any]) -> None:
     """Where the index cannot be kept, the list is the same, with one line that says so."""
-    before = json.loads(command("runs", "--json").out)
+    before = json.loads(command("sweeps", "--json").out)
     shutil.rmtree(outputs / FOLDER)
     (outputs / FOLDER).write_text("in the way")
-    done = command("runs", "--json")
+    done = command("sweeps", "--json")
 
     assert json.loads(done.out) == before
     assert done.err.startswith(f"gdbench: outputs/{FOLDER} cannot be written (")
@@ -316,7 +316,7 @@ def test_what_is_no_table_is_listed_with_the_reason(
         pq.write_table(pa.table({"name": ["a"]}), place / "runs.parquet")
     else:
         (place / "runs.parquet").write_bytes(content)
-    done = command("runs")
+    done = command("sweeps")
 
     assert done.code == 0
     assert "3 sweeps" in done.out
@@ -346,7 +346,7 @@ def test_a_list_loads_no_torch(outputs: Path, shell: Callable[..., Any]) -> None
     program = """
 import sys
 from gdbench.cli.main import main
-assert main(["runs"]) == 0
+assert main(["sweeps"]) == 0
 slow = ("torch", "hydra", "omegaconf", "scipy", "sklearn", "altair", "duckdb")
 assert not [name for name in slow if name in sys.modules]
 """
@@ -363,14 +363,14 @@ def test_sql_sees_every_run_and_every_sweep(outputs: Path, command: Callable[...
     """The tables runs and sweeps answer a statement as pandas does; the answer comes as table, CSV or JSON."""
     pytest.importorskip("duckdb")
     statement = "select folder, optimizer, count(*) n, min(best_loss) least from runs group by all order by all"
-    found = json.loads(command("runs", "--json", "--sql", statement).out)
+    found = json.loads(command("sweeps", "--json", "--sql", statement).out)
     expected = load(outputs).groupby(["sweep", "optimizer"])["best_loss"].agg(["size", "min"]).reset_index()
 
     assert [tuple(row.values()) for row in found] == list(expected.itertuples(index=False, name=None))
-    assert command("runs", "--csv", "--sql", "select sum(runs) s from sweeps").out == "s\n13.0\n"
-    assert "13" in command("runs", "--sql", "select count(*) from runs").out
+    assert command("sweeps", "--csv", "--sql", "select sum(runs) s from sweeps").out == "s\n13.0\n"
+    assert "13" in command("sweeps", "--sql", "select count(*) from runs").out
     assert set(COLUMNS) <= set(
-        command("runs", "--csv", "--sql", "select * from runs limit 1").out.split("\n")[0].split(",")
+        command("sweeps", "--csv", "--sql", "select * from runs limit 1").out.split("\n")[0].split(",")
     )
 
 
@@ -378,7 +378,7 @@ def test_wrong_sql_is_one_line(outputs: Path, command: Callable[..., Any]) -> No
     """DuckDB's own words, on one line, with the tables that there are."""
     pytest.importorskip("duckdb")
     for statement in ("selct 1", "select nothing from runs", "select * from elsewhere"):
-        done = command("runs", "--sql", statement)
+        done = command("sweeps", "--sql", statement)
         assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
         assert "runs, sweeps" in done.err
 
@@ -408,11 +408,11 @@ REFUSED = (
 
 def test_sql_neither_writes_nor_reads_another_file(outputs: Path, command: Callable[..., Any]) -> None:
     """What would do more than look at the sweeps is refused in one line, and every file is as it was."""
-    assert command("runs").code == 0  # makes the index
+    assert command("sweeps").code == 0  # makes the index
     before = {file: file.read_bytes() for file in outputs.rglob("*") if file.is_file()}
     table = next(outputs.rglob("runs.parquet")).absolute()
     for statement in REFUSED:
-        done = command("runs", "--sql", statement.format(table=table, folder=outputs.absolute()))
+        done = command("sweeps", "--sql", statement.format(table=table, folder=outputs.absolute()))
         assert (done.code, done.out, done.err.count("\n")) == (2, "", 1), statement
         assert done.err.startswith("gdbench: --sql"), statement
         after = {file: file.read_bytes() for file in outputs.rglob("*") if file.is_file()}
@@ -425,7 +425,7 @@ def test_sql_neither_writes_nor_reads_another_file(outputs: Path, command: Calla
 )
 def test_sql_takes_every_kind_of_selection(outputs: Path, command: Callable[..., Any], statement: str) -> None:
     """FROM, DESCRIBE, WITH and PIVOT select as SELECT does."""
-    done = command("runs", "--csv", "--sql", statement)
+    done = command("sweeps", "--csv", "--sql", statement)
     assert (done.code, done.err) == (0, "")
 
 
@@ -434,7 +434,7 @@ def test_sql_without_duckdb_says_how_to_get_it(
 ) -> None:
     """Where DuckDB is missing, one line holds the command that installs it."""
     monkeypatch.setitem(sys.modules, "duckdb", None)
-    done = command("runs", "--sql", "select 1")
+    done = command("sweeps", "--sql", "select 1")
 
     assert (done.code, done.err) == (2, f"gdbench: --sql needs DuckDB: {format_install_command('sql')}\n")
 
@@ -443,32 +443,41 @@ def test_sql_without_duckdb_says_how_to_get_it(
 
 
 def test_labels_are_kept_in_the_sweeps_folder(outputs: Path, command: Callable[..., Any]) -> None:
-    """name, tag and note survive the loss of the index, and find the sweep."""
+    """Name, tags and note survive the loss of the index, and find the sweep."""
     folder = the_first(outputs)
-    assert command("name", "first", "best").code == 0
-    assert command("tag", "best", "good", "old").out == f"{folder}: good old\n"
-    assert command("tag", "best", "old", "--remove").out == f"{folder}: good\n"
-    assert command("note", "best", "made", "by hand").out == f"{folder}: made by hand\n"
+
+    def label(*words: str) -> str:
+        return command("sweeps", "label", *words).out.removeprefix(f"{folder}: ").rstrip("\n")
+
+    assert command("sweeps", "label", "first", "--name", "best").code == 0
+    assert label("best", "--tag", "good", "--tag", "old,worn") == "name best, tags good old worn, no note"
+    assert label("best", "--untag", "old,w*") == "name best, tags good, no note"
+    assert label("best", "--note", "made by hand") == "name best, tags good, note: made by hand"
+    assert label("best") == "name best, tags good, note: made by hand"
     shutil.rmtree(outputs / FOLDER, ignore_errors=True)
 
     assert read_labels(folder) == Labels("best", ("good",), "made by hand")
     assert listed("name=best", "tag=good")["note"].tolist() == ["made by hand"]
-    assert command("name", "best", "").out == f"{folder}: no name of its own\n"
-    assert command("note", "first", "--remove").out == f"{folder}: no note\n"
-    assert command("tag", "first", "--remove").out == f"{folder}: no tags\n"
+    assert json.loads(command("sweeps", "label", "best", "--json").out) == {
+        "folder": str(folder),
+        "name": "best",
+        "tags": ["good"],
+        "note": "made by hand",
+    }
+    assert label("best", "--name", "", "--untag", "*", "--note", "") == "no name set, no tags, no note"
 
 
 @pytest.mark.parametrize(
     "words",
     [
-        ("name", "nobody", "x"),
-        ("name", "first", "two words"),
-        ("tag", "first", "a,b"),
-        ("tag", "first"),
-        ("name", "20", "x"),
-        ("rm", "first"),
-        ("archive", "first", "sweep"),
-        ("unarchive", "nowhere.zip"),
+        ("sweeps", "label", "nobody", "--name", "x"),
+        ("sweeps", "label", "first", "--name", "two words"),
+        ("sweeps", "label", "first", "--tag", "a b"),
+        ("sweeps", "label"),
+        ("sweeps", "label", "20", "--name", "x"),
+        ("sweeps", "rm", "first"),
+        ("sweeps", "archive", "first", "sweep"),
+        ("sweeps", "restore", "nowhere.zip"),
     ],
 )
 def test_a_mistake_with_a_sweep_is_one_line(outputs: Path, command: Callable[..., Any], words: tuple[str, ...]) -> None:
@@ -486,7 +495,7 @@ def test_labels_that_cannot_be_read_are_told(outputs: Path, command: Callable[..
     (the_first(outputs) / "labels.json").write_text("{")
 
     assert listed()["note"].tolist() == ["(its labels.json cannot be read)", ""]
-    assert "labels.json cannot be read" in command("tag", "first", "x").err
+    assert "labels.json cannot be read" in command("sweeps", "label", "first", "--tag", "x").err
     assert (the_first(outputs) / "labels.json").read_text() == "{"
 
 
@@ -497,12 +506,12 @@ def test_rm_removes_what_was_named_and_nothing_else(outputs: Path, command: Call
     """Its folder goes, and the day's when that is empty; a file of the user's is told before."""
     (the_first(outputs) / "mine.txt").write_text("mine")
     day = the_first(outputs).parent
-    done = command("rm", "first", "--yes")
+    done = command("sweeps", "rm", "first", "--yes")
 
     assert done.code == 0
     assert "1 of them not made by gdbench (mine.txt first)" in done.out
     assert listed()["name"].tolist() == ["sweep"]
-    assert command("rm", "sweep", "--yes").code == 0
+    assert command("sweeps", "rm", "sweep", "--yes").code == 0
     assert not day.exists()
     assert outputs.is_dir()
 
@@ -510,7 +519,7 @@ def test_rm_removes_what_was_named_and_nothing_else(outputs: Path, command: Call
 def test_a_sweep_that_runs_is_left_alone(outputs: Path, command: Callable[..., Any]) -> None:
     """rm and archive refuse a folder that is being written."""
     with sweep_folder.lock_folder(the_first(outputs)):
-        done = [command("rm", "first", "--yes"), command("archive", "first")]
+        done = [command("sweeps", "rm", "first", "--yes"), command("sweeps", "archive", "first")]
 
     assert [each.code for each in done] == [2, 2]
     assert all("is being written by a sweep that runs" in each.err for each in done)
@@ -519,7 +528,7 @@ def test_a_sweep_that_runs_is_left_alone(outputs: Path, command: Callable[..., A
 
 def test_an_archive_gives_the_same_folders(outputs: Path, command: Callable[..., Any]) -> None:
     """Every file comes back, bit for bit, labels too, and sha256sum agrees."""
-    command("tag", "first", "good")
+    command("sweeps", "label", "first", "--tag", "good")
     folders = [the_first(outputs), find_sweep("sweep", outputs)]
     wanted = {
         file: file.read_bytes()
@@ -527,12 +536,12 @@ def test_an_archive_gives_the_same_folders(outputs: Path, command: Callable[...,
         for file in folder.rglob("*")
         if file.is_file() and not file.name.endswith("lock")
     }
-    assert command("archive", "first", "sweep", "--to", "both.zip").code == 0
-    assert command("archive", "first", "--to", "both.zip").code == 2
-    refused = command("unarchive", "both.zip")
+    assert command("sweeps", "archive", "first", "sweep", "--to", "both.zip").code == 0
+    assert command("sweeps", "archive", "first", "--to", "both.zip").code == 2
+    refused = command("sweeps", "restore", "both.zip")
     assert (refused.code, " exists: " in refused.err) == (2, True)
-    assert command("rm", "first", "sweep", "--yes").code == 0
-    done = command("unarchive", "both.zip")
+    assert command("sweeps", "rm", "first", "sweep", "--yes").code == 0
+    done = command("sweeps", "restore", "both.zip")
 
     assert done.out.splitlines() == sorted(map(str, folders))
     assert {file: file.read_bytes() for file in wanted} == wanted
@@ -557,7 +566,7 @@ def harmed(files: dict[str, bytes], harm: str) -> dict[str, bytes]:
 @pytest.mark.parametrize("harm", ["changed", "added", "missing", "no hashes", "outside", "cut", "flipped", "foreign"])
 def test_a_harmed_archive_unpacks_nothing(outputs: Path, command: Callable[..., Any], harm: str) -> None:
     """An archive that is cut off, foreign, or not as it was packed is refused in one line, and leaves nothing."""
-    command("archive", "first", "--to", "a.zip")
+    command("sweeps", "archive", "first", "--to", "a.zip")
     if harm not in ("cut", "flipped", "foreign"):
         with zipfile.ZipFile("a.zip") as zipped:
             files = {name: zipped.read(name) for name in zipped.namelist()}
@@ -569,7 +578,7 @@ def test_a_harmed_archive_unpacks_nothing(outputs: Path, command: Callable[..., 
         half = content[: len(content) // 2]
         flipped = half + bytes([content[len(half)] ^ 255]) + content[len(half) + 1 :]
         Path("a.zip").write_bytes({"cut": half, "flipped": flipped, "foreign": b"hello"}[harm])
-    done = command("unarchive", "a.zip", "--outputs", "other")
+    done = command("sweeps", "restore", "a.zip", "--outputs", "other")
 
     assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
     assert not Path("x").exists()
@@ -612,7 +621,7 @@ def test_every_text_of_the_list_finds_its_sweep_again(
     for column, texts in cells.items():
         for text, folder in zip(texts, cells["sweep"], strict=True):
             if text:
-                done = command("runs", f"{column}={text}", "--json")
+                done = command("sweeps", f"{column}={text}", "--json")
                 assert done.code == 0, done.err
                 assert folder in [row["folder"] for row in json.loads(done.out)], (column, text)
 
@@ -627,9 +636,9 @@ def test_a_commit_is_found_by_its_first_digits_and_a_dirty_one_by_yes(
     (folder / "environment.json").write_text(json.dumps(told))
 
     for query in ("commit=c618539", "commit=c618539*", "dirty=yes", "dirty=true", "commit!=abcdef0"):
-        done = command("runs", query, "--json")
+        done = command("sweeps", query, "--json")
         assert folder.name in [row["folder"].rpartition("/")[2] for row in json.loads(done.out)], query
-    assert "No sweep" in command("runs", "commit=c618538").out
+    assert "No sweep" in command("sweeps", "commit=c618538").out
 
 
 @pytest.mark.parametrize(

@@ -35,8 +35,8 @@ def test_the_newest_sweep_began_last(two: tuple[Path, Path], command: Callable[.
 
     assert find_newest_sweep(Path("outputs")) == second
     assert command("report", "--format", "md,html").out.startswith(str(second))
-    assert second.name in command("watch", "--once").out
-    assert str(second) in command("plan", *RUN[:-1], "--json").out + command("plan", *RUN[:-1]).out
+    assert second.name in command("sweeps", "watch", "--once").out
+    assert str(second) in command("--dry-run", *RUN[:-1], "--json").out + command("--dry-run", *RUN[:-1]).out
 
 
 def test_a_sweep_that_wrote_nothing_down_began_as_it_is_named(two: tuple[Path, Path]) -> None:

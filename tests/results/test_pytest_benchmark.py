@@ -21,7 +21,7 @@ from gdbench.results.export.pytest_benchmark import write_benchmarks
 def written(once: Callable[..., Path], command: Callable[..., Any]) -> Path:
     """The times of two runs."""
     folder = once("-m optimizer=gd,adam lr=0.1 steps=50 timing.seconds=0.05 --quiet name=timed")
-    done = command("gate", "benchmarks", str(folder), "times.json")
+    done = command("export", "pytest-benchmark", str(folder), "--uri", "times.json")
 
     assert (done.code, done.out) == (0, "2 benchmarks: times.json\n")
     return folder
@@ -29,8 +29,8 @@ def written(once: Callable[..., Path], command: Callable[..., Any]) -> Path:
 
 def test_a_sweep_may_be_named(written: Path, command: Callable[..., Any]) -> None:
     """The name of a sweep serves as its folder does, and one benchmark is not several."""
-    done = command("gate", "benchmarks", "timed", "named.json")
-    none = command("gate", "benchmarks", "tmed", "named.json")
+    done = command("export", "pytest-benchmark", "timed", "--uri", "named.json")
+    none = command("export", "pytest-benchmark", "tmed", "--uri", "named.json")
 
     assert (done.code, done.out) == (0, "2 benchmarks: named.json\n")
     assert none.err.startswith("gdbench: SWEEP=tmed is no sweep of outputs. Did you mean timed")

@@ -54,11 +54,12 @@ WRITING = {
     "compare a b --format html --to {}": "{} cannot be written (",
     "compare a b --format md,tables --to {}": "{} cannot be written (",
     "report a --format md --to {}": "{} cannot be written (",
-    "archive a --to {}": "{} cannot be written (",
+    "sweeps archive a --to {}": "{} cannot be written (",
     "export tensorboard a --uri {}": "tensorboard did not take outputs/",
     "gate save-baseline {}": "{} cannot be written (",
     "gate --outputs {}": "{}/gate/gate.json cannot be written (",
-    "unarchive a.zip --outputs {}": "{} cannot be written (",
+    "export pytest-benchmark a --uri {}": "",
+    "sweeps restore a.zip --outputs {}": "{} cannot be written (",
     "timing=off outputs={}": "outputs={} cannot be written (",
     "-m lr=0.1,0.2 timing=off outputs={}": "outputs={} cannot be written (",
     "tune optimizer=gd steps=5 outputs={}": "outputs={} cannot be written (",
@@ -69,8 +70,8 @@ WRITING = {
 @pytest.mark.parametrize("line", WRITING)
 def test_what_cannot_be_written_is_one_line(command: Callable[..., Any], swept: Path, line: str) -> None:
     """Below a file, and where the system lets nobody write: what and why, exit code 2, at once."""
-    if line.startswith("unarchive"):
-        assert command("archive", "a", "--to", "a.zip").code == 0
+    if line.startswith("sweeps restore"):
+        assert command("sweeps", "archive", "a", "--to", "a.zip").code == 0
     for place in ("file/x", "/proc/gdbench/x"):
         words = refused(command(*line.format(place).split()))
         assert words.startswith(WRITING[line].format(place)), words
@@ -95,7 +96,7 @@ def test_an_error_of_the_disk_that_nobody_foresaw_is_one_line(
     """Wherever an OSError with a file's name comes from, the command line names the file and the reason."""
     (swept / "loop").symlink_to("loop")
 
-    assert refused(command("note", "loop", "text"))
+    assert refused(command("sweeps", "label", "loop", "--note", "text"))
     assert refused(command("report", "a", "--to", "loop/x", "--format", "md"))
 
 
@@ -145,7 +146,7 @@ def test_the_configuration_of_a_stored_sweep_is_named(command: Callable[..., Any
     file.write_bytes(b"objective: caf\xe9\n")
 
     assert command("show", run).code == 0
-    assert refused(command("show", run, "--rerun")).startswith(f"{file} cannot be read: line 1 holds the byte 0xe9")
+    assert refused(command("reproduce", run)).startswith(f"{file} cannot be read: line 1 holds the byte 0xe9")
 
 
 # ----------------------------------------------------------------------------------------------------- the home folder
@@ -163,7 +164,7 @@ for name in {unset!r}:
 {f'os.environ["HOME"] = {home!r}' if home else ""}
 from gdbench.cli.main import main
 codes = [main(["-m", "lr=0.1,0.2", "timing=off", "name=s", "--quiet"]), main(["report", "--format", "html,md"]),
-         main(["-m", "lr=0.1,0.2", "timing=off", "name=s", "--quiet"]), main(["runs"])]
+         main(["-m", "lr=0.1,0.2", "timing=off", "name=s", "--quiet"]), main(["sweeps"])]
 sys.exit(max(codes))
 """
     done = shell("-c", program)
@@ -210,7 +211,7 @@ def test_ctrl_c_that_a_cleanup_replaces_is_still_ctrl_c(command: Callable[..., A
             return asked(self, flags, values)
 
         DictConfig._set_flag = set_flag  # type: ignore[method-assign]
-        done = command("plan", "optimizer=gd")
+        done = command("--dry-run", "optimizer=gd")
     finally:
         DictConfig._set_flag = asked  # type: ignore[method-assign]
 

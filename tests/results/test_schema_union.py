@@ -92,9 +92,10 @@ def test_values_of_several_kinds_are_a_sweep_like_any_other(
 def after(folder: Path, key: str) -> list[tuple[str, ...]]:
     """Verbs that read all sweeps, or this one."""
     return [
-        ("runs", "objective.width!=null"), ("report", "--format", "md"), ("show", key),
-        ("diff", str(folder), str(folder)),
-        ("compare", str(folder), str(folder), "--json"), ("watch", "--once"), ("plan", f"resume={folder}"),
+        ("sweeps", "objective.width!=null"), ("report", "--format", "md"), ("show", key),
+        ("compare", str(folder), str(folder), "--settings"),
+        ("compare", str(folder), str(folder), "--json"), ("sweeps", "watch", "--once"),
+        ("--dry-run", f"resume={folder}"),
     ]  # fmt: skip
 
 
@@ -105,7 +106,7 @@ def test_kinds_that_differ_between_sweeps_are_text_as_well(command: Callable[...
         assert command("--config-dir", str(wide), *words).code == 0
 
     assert sorted(gdbench.load("outputs")["objective.width"]) == ["0.5", "1", "1", "auto"]
-    assert command("runs", "objective.width=1").out.startswith("2 sweeps in outputs")
+    assert command("sweeps", "objective.width=1").out.startswith("2 sweeps in outputs")
 
 
 # ----------------------------------------------------------------------------------------------------------- a law
@@ -315,20 +316,20 @@ def read_all(made: Path, command: Callable[..., Any], count: int) -> None:
     assert len(said) == len(broken)
     assert {note.category for note in caught} == {SkippedFile, MixedTypes}
     assert set(TABLE_COLUMNS["runs"]) <= set(runs)
-    listed = command("runs", "--csv", "--limit", "0").out.splitlines()
+    listed = command("sweeps", "--csv", "--limit", "0").out.splitlines()
     assert len(listed) == count + 1
     key = str(runs["run_id"].iloc[0])
     named = {"show": len(broken), "report": len(broken), "watch": int(max(Path("outputs").glob("*/*")) in broken)}
     for words in (
         ("show", key),
         ("report", "outputs", "--format", "md"),
-        ("runs", "objective.width=auto"),
-        ("watch", "--once"),
+        ("sweeps", "objective.width=auto"),
+        ("sweeps", "watch", "--once"),
     ):
         done = command(*words)
         assert done.code in (0, 1), done.err
         skipped = [line for line in done.err.splitlines() if "is skipped" in line]
-        assert len(skipped) == named.get(words[0], 0)
+        assert len(skipped) == named.get(words["watch" in words], 0)
         assert done.out
 
 
@@ -340,10 +341,10 @@ def test_what_cannot_be_read_is_named_and_skipped(made: Path, command: Callable[
 def test_watching_a_sweep_of_which_nothing_can_be_read_says_so(made: Path, command: Callable[..., Any]) -> None:
     """A sweep without a readable row, damaged or with no cell ended yet, is shown without standings and picture."""
     BREAKAGES["no Parquet"](made / "runs.parquet")
-    damaged = command("watch", str(made), "--once")
+    damaged = command("sweeps", "watch", str(made), "--once")
     (made / "runs.parquet").unlink()
     (made / PARTS).mkdir()
-    begun = command("watch", str(made), "--once")
+    begun = command("sweeps", "watch", str(made), "--once")
 
     assert (damaged.code, damaged.err.count("is skipped")) == (1, 1)
     assert "stopped" in damaged.out

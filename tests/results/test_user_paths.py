@@ -32,12 +32,14 @@ def test_a_path_from_home_is_in_the_home_folder(command: Callable[..., Any], hom
     tilde = f"~/{folder.relative_to(home)}"
     key = gdbench.load("~/x")["run_id"].iloc[0]
     words = [
-        ("plan", f"resume={tilde}"), (f"resume={tilde}", "--quiet"), ("runs", "--outputs=~/x"),
-        ("watch", "--once", tilde),
-        ("report", tilde, "--format=md", "--to=~/report"), ("show", key, "--folder=~/x"),
+        ("--dry-run", f"resume={tilde}"), (f"resume={tilde}", "--quiet"), ("sweeps", "--outputs=~/x"),
+        ("sweeps", "watch", "--once", tilde),
+        ("report", tilde, "--format=md", "--to=~/report"), ("show", key, "--outputs=~/x"),
         ("compare", tilde, tilde, "--json"),
-        ("diff", tilde, tilde), ("list", "objectives", "--config-dir=~/own"), ("note", tilde, "word", "--outputs=~/x"),
-        ("archive", tilde, "--to=~/all.zip", "--outputs=~/x"), ("unarchive", "~/all.zip", "--outputs=~/y"),
+        ("compare", tilde, tilde, "--settings"), ("list", "objectives", "--config-dir=~/own"),
+        ("sweeps", "label", tilde, "--note=word", "--outputs=~/x"),
+        ("sweeps", "archive", tilde, "--to=~/all.zip", "--outputs=~/x"),
+        ("sweeps", "restore", "~/all.zip", "--outputs=~/y"),
         ("tune", "outputs=~/x", "--config-dir=~/own", "objective=bowl", "steps=2", "timing=off", "lr=interval(0.1,0.2)",
          "points=2", "trials=2", "--quiet"),
     ]  # fmt: skip

@@ -22,7 +22,7 @@ import typer
 import yaml
 
 from gdbench.cli.app import app
-from gdbench.cli.main import VERBS
+from gdbench.cli.help import VERBS
 from gdbench.engine.git import make_clean_environment
 
 ROOT = Path(__file__).parents[2]
@@ -145,11 +145,11 @@ class Reader:
         elif words[2] != "gdbench":
             assert words[:2] == ["python", "-m"]
             assert find_spec(words[2]), words
-        elif words[3] in VERBS:
+        elif words[3] in VERBS and words[3] != "run":
             parsed(words[3:])
         else:
             planned = [word.replace("device=cuda", "device=cpu") for word in _short(words[3:])]
-            done = self.command("plan", *planned)
+            done = self.command("--dry-run", *planned)
             assert done.code == 0, (words, done.err)
 
 
@@ -183,12 +183,12 @@ CLOCK = "timing.seconds=0.05"
 
 def _hurried(words: list[str]) -> list[str]:
     """The same command with less of the clock, for the runs that it makes, plans or goes on with."""
-    return [*words, CLOCK] if _is_timed(words[words[:1] == ["plan"] :]) else words
+    return [*words, CLOCK] if _is_timed(words) else words
 
 
 def _is_timed(words: list[str]) -> bool:
     """Whether a command makes runs, and says neither how they are timed nor where that stands."""
-    runs = not words or words[0] == "tune" or words[0] not in VERBS
+    runs = not words or words[0] in ("run", "tune") or words[0] not in VERBS
     return runs and not any(word.startswith(("timing=", "resume=", "--cfg", "--help")) for word in words)
 
 

@@ -133,7 +133,7 @@ def test_a_function_that_raises_is_a_failed_row() -> None:
         ({"lr": [0.1, float("nan")]}, "lr=nan must be a positive number"),
         ({"lrr": 1}, "lrr is not a setting. Did you mean lr"),
         ({"optimizer.beta1": 0.5}, "optimizer.beta1 is not a setting of the chosen optimizer, gd."),
-        ({"device": "cuda:99"}, "device=cuda:99 is not there"),
+        ({"device": "cuda:99"}, "device=cuda:99 is not available"),
         ({"steps": 0}, "steps=0 must be a whole number"),
         ({"lr": []}, "lr"),
     ],
@@ -173,7 +173,7 @@ def test_a_table_says_what_its_columns_mean() -> None:
     assert list(told) == list(runs)
     assert all(told.values())
     assert told["steps_to_target"].endswith("null: never [steps] (lower is better)")
-    assert traces.attrs["columns"]["x"].startswith("x_k, flattened")
+    assert traces.attrs["columns"]["x"].startswith("iterate x_k, flattened")
     for made in (runs[runs["lr"] > 0.1], runs.assign(more=1), pd.concat([runs, runs]), runs.sort_values("lr").head(1)):
         assert made.attrs["columns"] is told
     runs.drop(columns="overrides").to_parquet("copy.parquet")

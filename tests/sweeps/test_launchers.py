@@ -388,7 +388,7 @@ def test_slurm_is_refused_where_there_is_none(command: Callable[..., Any], tmp_p
     """The configuration composes, with Slurm's own settings, and plans; without sbatch one line says what to do."""
     words = ["-m", "optimizer=gd,adam", "hydra/launcher=submitit_slurm", "hydra.launcher.partition=gpu"]
     shown = command(*words[2:], "--cfg", "hydra", "-p", "hydra.launcher")
-    planned = command("plan", *words)
+    planned = command("--dry-run", *words)
     done = command(*words)
 
     assert "partition: gpu" in shown.out

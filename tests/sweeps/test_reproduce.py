@@ -14,7 +14,7 @@ from support.laws import CONF, CONFIGURATIONS, FACTS, MATRICES, OPTIMIZERS, SMAL
 from support.tiers import representatives
 
 import gdbench
-from gdbench.cli.show import list_repeat
+from gdbench.cli.reproduce import list_lines
 from gdbench.config.spec import CellSpec
 from gdbench.sweeps import fingerprint
 from gdbench.sweeps.executor import execute
@@ -79,7 +79,7 @@ def test_fifty_runs_over_all_of_conf_repeat_to_the_bit(tmp_path: Path) -> None:
     (place,) = tmp_path.glob("*/*")
     repeats = [reproduce(place, row) for _, row in runs.iterrows()]
     parted = {
-        f"{row['objective']} {row['optimizer']}": list_repeat(repeat)
+        f"{row['objective']} {row['optimizer']}": list_lines(repeat)
         for (_, row), repeat in zip(runs.iterrows(), repeats, strict=True)
         if not repeat.same or repeat.sources or repeat.data or repeat.environment or repeat.stale
     }
@@ -92,12 +92,12 @@ def test_fifty_runs_over_all_of_conf_repeat_to_the_bit(tmp_path: Path) -> None:
 
 
 def test_a_run_repeats_with_its_lanes(command: Callable[..., Any], kept: Path) -> None:
-    """``show RUN --rerun`` says Same, counts what it compared, exits with 0, and leaves nothing behind."""
+    """``reproduce RUN`` says Reproduced, counts what it compared, exits with 0, and leaves nothing behind."""
     before = sorted(Path().rglob("*"))
-    done = command("show", gdbench.load()["run_id"][1], "--rerun")
+    done = command("reproduce", gdbench.load()["run_id"][1])
 
     assert (done.code, done.err) == (0, "")
-    assert re.fullmatch(r"Same: (5|6|7)\d exact columns and 8 recorded points\.\n", done.out)
+    assert re.fullmatch(r"Reproduced: (5|6|7)\d deterministic columns and 8 trace points are identical\.\n", done.out)
     assert sorted(Path().rglob("*")) == before
 
 
@@ -105,11 +105,11 @@ def test_a_run_repeats_with_its_lanes(command: Callable[..., Any], kept: Path) -
 def test_a_setting_that_was_changed_is_named(command: Callable[..., Any], kept: Path, old: str, new: str) -> None:
     """Another seed or number of torch's threads is no repetition: it is named, and the exit code is 1."""
     edit(kept / ".hydra" / "cell-00000.yaml", old, new)
-    done = command("show", gdbench.load()["run_id"][0], "--rerun")
+    done = command("reproduce", gdbench.load()["run_id"][0])
 
     assert done.code == 1
-    assert done.out.startswith("Different: ")
-    assert f"Asked otherwise\n  {old[:-3]}  {old[-1]} -> {new[-1]}\n" in done.out
+    assert done.out.startswith("Not reproduced: ")
+    assert f"Changed settings\n  {old[:-3]}  {old[-1]} -> {new[-1]}\n" in done.out
 
 
 def test_an_edited_optimizer_of_the_users_is_named(command: Callable[..., Any], own: Path) -> None:
@@ -118,12 +118,12 @@ def test_an_edited_optimizer_of_the_users_is_named(command: Callable[..., Any], 
     assert command(*words, "--config-dir", str(own)).code == 0
     edit(own / "own_things.py", "per_run(lr * factor, x)", "per_run(lr * factor * 1.5, x)")
     forget()
-    done = command("show", gdbench.load()["run_id"][0], "--rerun")
+    done = command("reproduce", gdbench.load()["run_id"][0])
     forget()
 
     assert done.code == 1
     assert "the trajectory first differs at step 1." in done.out
-    assert "Source edited since (digests)\n  own_things  " in done.out
+    assert "Changed source files (digests)\n  own_things  " in done.out
     assert "Environment" not in done.out
 
 
@@ -133,7 +133,7 @@ def test_a_fact_of_the_environment_is_named(command: Callable[..., Any], kept: P
     then = json.loads(file.read_text())
     then["packages"]["torch"], then["threads"], then["determinism"]["cudnn_benchmark"] = "2.0.0", 77, "yes"
     file.write_text(json.dumps(then))
-    done = command("show", gdbench.load()["run_id"][0], "--rerun")
+    done = command("reproduce", gdbench.load()["run_id"][0])
 
     assert done.code == 0
     assert "packages.torch               2.0.0 -> 2." in done.out
@@ -145,9 +145,9 @@ def test_what_cannot_be_repeated_says_why(command: Callable[..., Any], kept: Pat
     """Without its configuration, or with a Python function for objective, one line and exit code 2."""
     gdbench.run(lambda x: (x**2).sum(), x0=[1.0], steps=2, timing="off", name="own")
     row = gdbench.load().sort_values("started_at").iloc[-1]
-    function = command("show", row["run_id"], "--rerun")
+    function = command("reproduce", row["run_id"])
     (kept / ".hydra" / "cell-00000.yaml").unlink()
-    lost = command("show", gdbench.load(kept)["run_id"][0], "--rerun")
+    lost = command("reproduce", gdbench.load(kept)["run_id"][0])
 
     assert "its objective is a Python function" in function.err
     assert "without a cell's configuration" in lost.err
@@ -155,14 +155,14 @@ def test_what_cannot_be_repeated_says_why(command: Callable[..., Any], kept: Pat
     assert {function.err.count("\n"), lost.err.count("\n")} == {1}
 
 
-# ------------------------------------------------------------------------------------------------------------ diff
+# --------------------------------------------------------------------------------------------------- compare --settings
 
 
 def test_diff_of_two_runs_names_settings_and_results(command: Callable[..., Any], kept: Path) -> None:
     """Two runs of one sweep differ in lr, and in what came of it; the environment they share is not spoken of."""
     a, b = gdbench.load()["run_id"]
-    done = command("diff", a, b)
-    told = json.loads(command("diff", a, b, "--json").out)
+    done = command("compare", "--settings", a, b)
+    told = json.loads(command("compare", "--settings", a, b, "--json").out)
 
     assert "Configuration\n  lr  0.01 -> 0.1\n" in done.out
     assert "The trajectories first differ at step 1." in done.out
@@ -177,13 +177,13 @@ def test_diff_of_two_sweeps_names_what_they_ask(command: Callable[..., Any], kep
     assert command(*WORDS[1:], "objective=beale", "name=other").code == 0
     (other,) = Path("outputs").glob("*/*_other")
     edit(other / "environment.json", '"python": "3', '"python": "2')
-    done = command("diff", str(kept), str(other))
+    done = command("compare", "--settings", str(kept), str(other))
 
     assert (done.code, done.err) == (0, "")
     assert "\n  objective    rosenbrock -> beale\n" in done.out
     assert "Environment\n  python  3." in done.out
     assert "Result: 2 only a, 2 only b" in done.out
-    assert command("diff", str(kept), str(kept)).out.splitlines()[-1].startswith("Nothing differs")
+    assert command("compare", "--settings", str(kept), str(kept)).out.splitlines()[-1].startswith("Nothing differs")
 
 
 AXES = ("lr=0.1,0.2", "seed=0,1", "optimizer.weight_decay=0.0,0.1", "steps=5,6", "objective=beale,rosenbrock")
@@ -196,7 +196,7 @@ def test_diff_of_one_value_with_several(command: Callable[..., Any], axes: str) 
     one = {name: values.partition(",")[0] for name, values in two.items()}
     command("-m", "timing=off", "steps=5", *axes.split(), "name=two", "--quiet")
     command("-m", "timing=off", "steps=5", *(f"{name}={value}" for name, value in one.items()), "name=one", "--quiet")
-    done = command("diff", "two", "one", "--json")
+    done = command("compare", "--settings", "two", "one", "--json")
 
     assert (done.code, done.err) == (0, "")
     shown = {difference["name"]: difference for difference in json.loads(done.out)["configuration"]}
@@ -207,7 +207,7 @@ def test_diff_of_one_value_with_several(command: Callable[..., Any], axes: str) 
 
 def test_diff_refuses_what_is_neither(command: Callable[..., Any], kept: Path) -> None:
     """A folder that is not there, or a key of no run, is one line and exit code 2."""
-    refused = [command("diff", word, str(kept)) for word in ("not/there", "ffffeeee")]
+    refused = [command("compare", "--settings", word, str(kept)) for word in ("not/there", "ffffeeee")]
 
     assert [each.code for each in refused] == [2, 2]
     assert [each.err.count("\n") for each in refused] == [1, 1]

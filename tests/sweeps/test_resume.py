@@ -349,7 +349,7 @@ def test_a_clearing_up_that_was_cut_off_leaves_the_order(command: Callable[..., 
 
 def test_the_same_question_has_the_same_key_however_it_is_written() -> None:
     """Keys count values, not words, and neither the place nor the name of a sweep."""
-    from test_hydra_sweeper import folded
+    from support.folding import folded
 
     keys = [
         [cell_fingerprint(job.spec) for job in folded("timing=off", *words)]
@@ -417,11 +417,11 @@ def test_imports_are_read_off_the_text_as_a_parser_finds_them(tmp_path: Path) ->
 
 
 def test_a_plan_runs_nothing(command: Callable[..., Any], folder: Path) -> None:
-    """plan lists the cells with their state and the time that earlier ones took, and writes no file."""
+    """A dry run lists the cells with their state and the time that earlier ones took, and writes no file."""
     drop(folder, 2)
     before = {file: file.stat().st_mtime_ns for file in Path().rglob("*")}
-    done = command("plan", f"resume={folder}")
-    rows = json.loads(command("plan", f"resume={folder}", "--json").out)
+    done = command("--dry-run", f"resume={folder}")
+    rows = json.loads(command("--dry-run", f"resume={folder}", "--json").out)
 
     assert done.code == 0
     assert [row["state"] for row in rows] == ["done", "done", "missing", "done"]
@@ -433,16 +433,16 @@ def test_a_plan_runs_nothing(command: Callable[..., Any], folder: Path) -> None:
 
 def test_a_plan_of_a_new_sweep_tells_its_time(command: Callable[..., Any], folder: Path) -> None:
     """Cells like earlier ones have a time, also at another size; a single cell can be planned too."""
-    rows = json.loads(command("plan", *WORDS, "--json").out)
-    (larger,) = json.loads(command("plan", "steps=500", "lr=[0.1,0.2]", "timing=off", "--json").out)
+    rows = json.loads(command("--dry-run", *WORDS, "--json").out)
+    (larger,) = json.loads(command("--dry-run", "steps=500", "lr=[0.1,0.2]", "timing=off", "--json").out)
 
     assert [row["state"] for row in rows] == ["missing"] * 4
     assert all(0 < row["predicted_s"] < 10 for row in rows)
     assert larger["predicted_s"] == pytest.approx(100 * rows[0]["predicted_s"], rel=1e-6)
-    assert "A new sweep: 1 cell: 1 missing." in command("plan", "steps=7").out
+    assert "A new sweep: 1 cell, none run yet." in command("--dry-run", "steps=7").out
 
 
 def test_a_bad_plan_is_refused(command: Callable[..., Any]) -> None:
     """What could not run cannot be planned."""
-    assert command("plan", "steps=0").code == 2
+    assert command("--dry-run", "steps=0").code == 2
     assert not Path("outputs").exists()

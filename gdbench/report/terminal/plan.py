@@ -90,4 +90,4 @@ def _describe_total(plan: pd.DataFrame) -> str:
         text += f", about {format_seconds(float(left.loc[known, 'predicted_s'].sum()))} judging by earlier sweeps"
     if not known.all():
         text += f", {(~known).sum()} without an estimate: no earlier sweep has a similar cell"
-    return f"{text}. Leave out the word plan to start."
+    return f"{text}. Leave out --dry-run to start."

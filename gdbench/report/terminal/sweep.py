@@ -26,6 +26,7 @@ from gdbench.results.costs import select_comparable
 from gdbench.results.ranking import rank_configurations
 from gdbench.results.run_settings import find_differing_settings, name_objectives
 from gdbench.results.statuses import SOUND
+from gdbench.results.values import is_null
 
 __all__ = ["closing_line", "print_sweep", "render_sweep"]
 
@@ -68,7 +69,7 @@ def render_sweep(runs: pd.DataFrame, folder: Path, width: int = UNLIMITED, per_r
 def _describe_hidden(rows: pd.DataFrame) -> list[Text]:
     """A line on configurations that are not printed, if any."""
     more = int(rows.drop_duplicates("problem")["of"].sum()) - len(rows)
-    return [Text(f" … and {more} more, all in runs.parquet; --each shows every run", style="dim")] if more else []
+    return [Text(f" … and {more} more, all in runs.parquet; --all-runs shows every run", style="dim")] if more else []
 
 
 def _describe_settings(row: pd.Series, names: Sequence[str]) -> list[str]:
@@ -78,7 +79,8 @@ def _describe_settings(row: pd.Series, names: Sequence[str]) -> list[str]:
 
 def _caption(row: pd.Series, differing: list[str], seeds: pd.Series) -> Text:
     """The settings that all rows share, and the number of seeds if all rows have several."""
-    names = [name for name in SETTINGS if name in row.index and row[name] != DEFAULTS.get(name, ...)]
+    stated = [name for name in SETTINGS if name in row.index and not is_null(row[name])]
+    names = [name for name in stated if row[name] != DEFAULTS.get(name, ...)]
     shared = [name for name in names if name not in differing and name != "seed"]
     words = [f"gdbench {__version__}", *_describe_settings(row, shared)]
     words += [f"{seeds.iloc[0]} seeds"] if seeds.nunique() == 1 and seeds.iloc[0] > 1 else []

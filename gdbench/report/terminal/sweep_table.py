@@ -41,7 +41,7 @@ MARKS = (
     (
         "steps|final|to ",
         r"\[",
-        "a [b, c]: median, lowest and highest over the seeds (never: not reached, or left); --each shows all runs.",
+        "a [b, c]: median, lowest and highest over the seeds (never: not reached, or left); --all-runs shows all runs.",
     ),
     ("tune", SPIKE, "spike: better than the configuration that tune chose, but its neighbours are much worse."),
     (
