@@ -14,7 +14,7 @@ import yaml
 
 from gdbench.cli.catalog import headline
 from gdbench.config.config_folders import config_folder
-from gdbench.engine.factories import locate
+from gdbench.engine.factory_import import locate
 from gdbench.errors import UsageError
 from gdbench.objectives import Objective
 from website import axes

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from gdbench.config.compose import Composer, prepare_hydra, to_plain
 from gdbench.config.spec import CellSpec
 from gdbench.engine.build import build_cell
-from gdbench.engine.factories import locate
+from gdbench.engine.factory_import import locate
 from gdbench.engine.runner import run_cell
 from gdbench.errors import Unavailable
 from gdbench.objectives import Objective

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,9 +21,14 @@ from gdbench.errors import UsageError
 from gdbench.objectives.base import Prox
 from gdbench.optimizers.base import CompositeParts, Step
 from gdbench.results.constant_column import is_constant
-from gdbench.tree import Params, dot, leaves, select_run, stack_runs, tree_map
+from gdbench.tree import Params, dot, leaves, numel, select_run, stack_runs, tree_map
 
-__all__ = ["check_scalar", "choose_execution_mode"]
+__all__ = ["check_scalar", "choose_execution_mode", "find_overflowing_runs", "split_into_chunks"]
+
+Array = npt.NDArray[Any]
+CACHE_NUMBERS = 2**18
+"""x and its like hold at most so many numbers in a chunk of lanes; a quarter where a graph holds the observer too."""
+MIN_CHUNK_LANES = 16
 
 
 def choose_execution_mode(cell: Cell) -> tuple[bool, str]:
@@ -73,6 +80,30 @@ def _explain_unbatchable_draws(cell: Cell, points: list[Params]) -> str | None:
     return (
         None if _is_close(laned, torch.stack(solo)) else "run by run: vmap gives other batches than one run at a time"
     )
+
+
+def find_overflowing_runs(cell: Cell) -> Array:
+    """Which runs have a hyper-parameter that overflows in the dtype: torch may refuse it, lanes would have infinity.
+
+    Compiled steps hold hyper-parameters as float64 tensors in any case.
+    """
+    beyond = np.zeros(cell.size, dtype=bool)
+    if not cell.make_method.compiled:
+        most = torch.finfo(cell.dtype).max
+        for column in cell.hyper.values():
+            beyond |= np.abs(column[:1] if is_constant(column) else column) > most
+    return beyond
+
+
+def split_into_chunks(cell: Cell, rows: Array, laned: bool) -> list[Array]:
+    """Rows that run together: as many as keep a tensor within a core's cache; without lanes, one by one."""
+    if not laned:
+        return list(rows[:, None])
+    if cell.make_method.compiled and cell.device.type != "cpu":  # only a CPU has a cache to keep chunks in
+        return [rows]
+    numbers = CACHE_NUMBERS // 4 if cell.make_method.compiled else CACHE_NUMBERS
+    lanes = max(MIN_CHUNK_LANES, numbers // numel(cell.start(int(cell.seeds[0]))))
+    return np.array_split(rows, math.ceil(len(rows) / lanes))
 
 
 def check_scalar(value: object, x: Params) -> None:

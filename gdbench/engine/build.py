@@ -12,12 +12,9 @@ from gdbench.config.user_modules import USER_ERRORS, import_from
 from gdbench.engine.batching import check_scalar
 from gdbench.engine.cell import Cell
 from gdbench.engine.device import resolve_device
-from gdbench.engine.factories import (
-    build_objective,
-    load_objective,
-)
 from gdbench.engine.hyper_parameters import make_hyper_columns
 from gdbench.engine.method_factory import make_method_factory
+from gdbench.engine.objective_factory import build_objective, load_objective
 from gdbench.engine.random_state import preserve_globals
 from gdbench.engine.torch_globals import apply_settings, isolate_settings
 from gdbench.errors import Unavailable, UsageError

@@ -50,21 +50,21 @@ def spread_columns(columns: Columns, rows: Array, runs: int) -> Columns:
     return spread
 
 
-def make_trace_columns(cell: Cell, story: PassResult, rows: Array, back: Array) -> Columns:
+def make_trace_columns(cell: Cell, result: PassResult, rows: Array, back: Array) -> Columns:
     """The traces, one run after the other, up to the step at which a run stopped being finite."""
     place = np.full(cell.size, -1)
-    place[rows[story.traced]] = np.arange(len(story.traced))
+    place[rows[result.traced]] = np.arange(len(result.traced))
     wanted = np.flatnonzero(place[back] >= 0)
-    told = place[back[wanted]]
-    ended = story.observations.finite_points[story.traced][told]
-    keep = story.steps[None, :] <= ended[:, None]
-    gaps = Ladder(cell.f_star, np.empty(0), story.floor).gap(story.losses, story.start[story.traced][None, :])
-    table = {"loss": story.losses.T[told], "gap": gaps.T[told], "grad_norm": story.grad_norms.T[told]}
+    traced = place[back[wanted]]
+    ended = result.observations.finite_points[result.traced][traced]
+    keep = result.steps[None, :] <= ended[:, None]
+    gaps = Ladder(cell.f_star, np.empty(0), result.floor).gap(result.losses, result.start[result.traced][None, :])
+    table = {"loss": result.losses.T[traced], "gap": gaps.T[traced], "grad_norm": result.grad_norms.T[traced]}
     return {
         "row": np.repeat(wanted, keep.sum(1)),
-        "step": np.broadcast_to(story.steps, keep.shape)[keep],
+        "step": np.broadcast_to(result.steps, keep.shape)[keep],
         **{name: values[keep] for name, values in table.items()},
-        "x": story.points[told][keep],
+        "x": result.points[traced][keep],
     }
 
 

@@ -10,7 +10,7 @@ __all__ = ["resolve_device"]
 
 
 def resolve_device(name: str) -> torch.device:
-    """The device of that name, ``auto`` meaning the accelerator if there is one; Unavailable if it is not there."""
+    """The device of a name, ``auto`` meaning an accelerator if there is one. Raises Unavailable if torch lacks it."""
     seen = ["cpu"]
     if torch.cuda.is_available():
         seen = [*(f"cuda:{index}" for index in range(torch.cuda.device_count())), *seen]
@@ -20,6 +20,6 @@ def resolve_device(name: str) -> torch.device:
         name = seen[0]
     if name not in seen and not (name == "cuda" and "cuda:0" in seen):
         raise Unavailable(
-            f"device={name} is not there (torch sees: {', '.join(seen)}). Use device=auto to take what there is."
+            f"device={name} is not available (torch finds: {', '.join(seen)}). Use device=auto."
         )
     return torch.device("cuda:0" if name == "cuda" else name)

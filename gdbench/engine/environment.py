@@ -77,11 +77,11 @@ def describe_environment(command: list[str] | None = None) -> dict[str, Any]:
 def _read_version(name: str) -> str | None:
     """The version of an installed package; ``metadata.version`` would parse its whole README, which takes 2 ms."""
     try:
-        told = metadata.distribution(name)
+        facts = metadata.distribution(name)
     except metadata.PackageNotFoundError:
         return None
-    line = re.search(r"^Version:\s*(\S+)\s*$", told.read_text("METADATA") or "", re.MULTILINE)
-    return line[1] if line else told.version
+    line = re.search(r"^Version:\s*(\S+)\s*$", facts.read_text("METADATA") or "", re.MULTILINE)
+    return line[1] if line else facts.version
 
 
 def read_cpu_model() -> str:
@@ -95,8 +95,8 @@ def read_cpu_model() -> str:
 
 def _hash_machine() -> str:
     """A fingerprint of this machine that tells nobody its name: equal on the same host, processor and system."""
-    told = [platform.node(), platform.machine(), read_cpu_model(), os.cpu_count(), platform.system()]
-    return hashlib.blake2b(repr(told).encode(), digest_size=6).hexdigest()
+    facts = [platform.node(), platform.machine(), read_cpu_model(), os.cpu_count(), platform.system()]
+    return hashlib.blake2b(repr(facts).encode(), digest_size=6).hexdigest()
 
 
 def _describe_determinism() -> dict[str, Any]:

@@ -82,7 +82,7 @@ Piece = tuple[Array, PassResult | Failure]
 
 
 def observe_runs(
-    cell: Cell, rows: Array, laned: bool, traced: Array, halt: StepCallback, isolation: Isolation
+    cell: Cell, rows: Array, laned: bool, traced: Array, before_steps: StepCallback, isolation: Isolation
 ) -> list[Piece]:
     """Observe some runs of a cell; lanes that raise are split until the runs that raise are alone.
 
@@ -91,7 +91,7 @@ def observe_runs(
     """
 
     def observe(rows: Array, laned: bool) -> PassResult | Failure:
-        return _try_pass(cell.take(rows), laned, _locate_traced(traced, rows), halt)
+        return _try_pass(cell.take(rows), laned, _locate_traced(traced, rows), before_steps)
 
     def split(rows: Array, failure: Failure) -> list[Piece]:
         if not isolation.has_room:
@@ -123,14 +123,14 @@ def _locate_traced(traced: Array, rows: Array) -> Array:
     return here
 
 
-def _try_pass(cell: Cell, laned: bool, traced: Array, halt: StepCallback) -> PassResult | Failure:
+def _try_pass(cell: Cell, laned: bool, traced: Array, before_steps: StepCallback) -> PassResult | Failure:
     """The result of the convergence pass of some runs, or its failure.
 
     A compiler that is unavailable ends the cell, whatever its numbers; but where the step
     raises without a compiler too, that is the failure.
     """
     try:
-        return run_observed_pass(cell, laned, traced, halt)
+        return run_observed_pass(cell, laned, traced, before_steps)
     except Unavailable as reason:
         if not cell.make_method.compiled:
             return Failure.from_exception(reason)

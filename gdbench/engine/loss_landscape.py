@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 
 from gdbench.config.trust import list_shipped_targets, read_configuration
-from gdbench.engine.factories import locate
+from gdbench.engine.factory_import import locate
 from gdbench.errors import UsageError
 from gdbench.objectives.base import Objective
 from gdbench.results.load import SkippedFile

@@ -16,12 +16,7 @@ from gdbench.config.schema import FACTORY_KEYS
 from gdbench.config.spec import CellSpec
 from gdbench.config.user_modules import USER_ERRORS, import_from
 from gdbench.engine.cell import MethodFactory
-from gdbench.engine.factories import (
-    apply_settings_of,
-    check_arguments,
-    is_ours,
-    locate,
-)
+from gdbench.engine.factory_import import apply_settings_of, check_arguments, is_ours, locate
 from gdbench.engine.gc_pause import pause_gc
 from gdbench.engine.hyper_parameters import SEED, list_facts, list_hyper_names, list_swept_values
 from gdbench.errors import Unavailable, UsageError
@@ -200,7 +195,7 @@ def _require_lr(factory: Callable[..., Any], names: Mapping[str, Any], choice: s
         )
 
 
-def _call_group_factory(question: CellSpec, group: str, **told: Any) -> Any:
+def _call_group_factory(question: CellSpec, group: str, **extra: Any) -> Any:
     """What a group puts around the method; None where that is nothing."""
     choice = question.around.get(group)
     if choice is None:
@@ -208,8 +203,8 @@ def _call_group_factory(question: CellSpec, group: str, **told: Any) -> Any:
     arguments = {key: value for key, value in choice.config.items() if key != "_target_"}
     factory = locate(choice.config.get("_target_"), f"{group}={choice.name}")
     apply_settings_of(factory)
-    check_arguments(factory, {**arguments, **told}, group, choice.name)
-    return factory(**arguments, **told)
+    check_arguments(factory, {**arguments, **extra}, group, choice.name)
+    return factory(**arguments, **extra)
 
 
 def _describe_groups(question: CellSpec) -> str:

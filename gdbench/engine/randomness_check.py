@@ -28,7 +28,7 @@ CHECKED_STEPS = 3
 """Steps that are tried, twice: enough for what draws in every step or makes its state in the first or second."""
 
 
-def run_seeded(cell: Cell, pulse: ProgressCallback, run: Callable[[Cell, bool, ProgressCallback], Result]) -> Result:
+def run_seeded(cell: Cell, progress: ProgressCallback, run: Callable[[Cell, bool, ProgressCallback], Result]) -> Result:
     """The result of ``run(cell, repeats, progress)``, after the cell's random draws were found.
 
     ``repeats`` says whether its first steps repeat. The global generators are afterwards as they were. Where a run
@@ -38,19 +38,19 @@ def run_seeded(cell: Cell, pulse: ProgressCallback, run: Callable[[Cell, bool, P
         cell, repeats = find_draws(cell)
         while True:
             refuse_compiled_draws(cell)
-            counter = ProgressCounter(pulse)
+            counter = ProgressCounter(progress)
             try:
                 return run(cell, repeats, counter)
             except LateDraws as late:
-                pulse(-counter.lane_steps)
+                progress(-counter.lane_steps)
                 cell = replace(cell, draws=cell.draws | late.names)
 
 
 class ProgressCounter:
     """A progress callback that counts, so that repeated steps can be subtracted."""
 
-    def __init__(self, pulse: ProgressCallback) -> None:
-        self.pulse, self.lane_steps = pulse, 0
+    def __init__(self, progress: ProgressCallback) -> None:
+        self.pulse, self.lane_steps = progress, 0
 
     def __call__(self, lane_steps: int) -> None:
         """Count and pass on so many steps of runs."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import threading
 import time
@@ -17,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from gdbench.engine.batching import choose_execution_mode
+from gdbench.engine.batching import choose_execution_mode, find_overflowing_runs, split_into_chunks
 from gdbench.engine.cell import Cell
 from gdbench.engine.cell_columns import make_block_columns, make_failed_columns, make_trace_columns, spread_columns
 from gdbench.engine.convergence_metrics import convergence_columns
@@ -32,8 +31,7 @@ from gdbench.engine.timing_verification import ObservedRuns
 from gdbench.engine.trace_recorder import select_traced_runs
 from gdbench.errors import UsageError
 from gdbench.objectives.base import find_changed_data
-from gdbench.results.constant_column import is_constant, make_constant, take_rows
-from gdbench.tree import numel
+from gdbench.results.constant_column import make_constant, take_rows
 
 __all__ = ["CellResult", "ProgressCallback", "ignore_progress", "run_cell"]
 
@@ -42,10 +40,6 @@ ProgressCallback = Callable[[int], None]
 """Called with the number of steps made, summed over runs."""
 Array = npt.NDArray[Any]
 Columns = dict[str, Array]
-
-CACHE_NUMBERS = 2**18
-"""x and its like hold at most so many numbers in a chunk of lanes; a quarter where a graph holds the observer too."""
-MIN_CHUNK_LANES = 16
 
 
 @dataclass(frozen=True)
@@ -61,33 +55,33 @@ def ignore_progress(lane_steps: int) -> None:
     """No-op progress callback."""
 
 
-def run_cell(cell: Cell, clock: Clock | None = None, pulse: ProgressCallback = ignore_progress) -> CellResult:
+def run_cell(cell: Cell, clock: Clock | None = None, progress: ProgressCallback = ignore_progress) -> CellResult:
     """The result of a cell: all runs observed, then some timed; copies by an ineffective seed run once.
 
     A run that raises, or that torch refuses, is a row that says so; its siblings have the rows that they have without
     it. Raises ``Unavailable`` where there is no such compiled program, whatever its numbers.
     """
-    return run_seeded(cell, pulse, lambda cell, repeats, pulse: _run_checked(cell, repeats, clock, pulse))
+    return run_seeded(cell, progress, lambda cell, repeats, progress: _run_checked(cell, repeats, clock, progress))
 
 
-def _run_checked(cell: Cell, repeats: bool, clock: Clock | None, pulse: ProgressCallback) -> CellResult:
+def _run_checked(cell: Cell, repeats: bool, clock: Clock | None, progress: ProgressCallback) -> CellResult:
     """The result of a cell whose random draws are known; ``repeats``: whether its first steps repeat."""
     distinct, back = _select_distinct(cell)
-    apart = _is_beyond_dtype(distinct)
+    apart = find_overflowing_runs(distinct)
     some_apart = bool(apart.any() and not apart.all())
     laned, how = choose_execution_mode(distinct.take(np.flatnonzero(~apart)) if some_apart else distinct)
     started, before = time.perf_counter(), read_states()
-    watched = _observe(distinct, laned, apart, pulse)
+    observed = _observe(distinct, laned, apart, progress)
     convergence_pass_s = time.perf_counter() - started
     find_late_draws(distinct, before)
-    story, rows = watched.story, watched.rows
+    result, rows = observed.result, observed.rows
     columns = (
-        spread_columns(convergence_columns(distinct, story), rows, distinct.size)
-        if story
+        spread_columns(convergence_columns(distinct, result), rows, distinct.size)
+        if result
         else make_failed_columns(distinct.size)
     )
-    timings = time_runs(distinct, ObservedRuns(columns, watched.marks), clock or _choose_clock(distinct.device))
-    _set_failures(columns, watched.failures)
+    timings = time_runs(distinct, ObservedRuns(columns, observed.marks), clock or _choose_clock(distinct.device))
+    _set_failures(columns, observed.failures)
     columns.update(make_timing_columns(timings, columns["steps_to_target"]))
     shared: dict[str, Any] = {"compile_s": cell.make_method.compile_s} if cell.make_method.compiled else {}
     shared |= {
@@ -96,7 +90,7 @@ def _run_checked(cell: Cell, repeats: bool, clock: Clock | None, pulse: Progress
         "deterministic": repeats,
     }
     columns.update({name: make_constant(value, distinct.size) for name, value in shared.items()})
-    columns.update(_make_execution_columns(distinct, laned, how, watched.alone))
+    columns.update(_make_execution_columns(distinct, laned, how, observed.alone))
     if changed := find_changed_data(distinct.objective, distinct.stated):
         raise UsageError(
             f"{changed} changed in place while the cell ran, so that runs saw what others had left there:"
@@ -104,7 +98,7 @@ def _run_checked(cell: Cell, repeats: bool, clock: Clock | None, pulse: Progress
         )
     return CellResult(
         columns if distinct is cell else {name: take_rows(column, back) for name, column in columns.items()},
-        make_trace_columns(distinct, story, rows, back) if story else {},
+        make_trace_columns(distinct, result, rows, back) if result else {},
         make_block_columns(timings, back) if timings else {},
     )
 
@@ -170,7 +164,7 @@ def _select_distinct(cell: Cell) -> tuple[Cell, Array]:
 class _ObservedCell:
     """The results of the convergence pass of a cell, by run."""
 
-    story: PassResult | None
+    result: PassResult | None
     """Of the runs ``rows``, in this order; None where every run failed."""
     rows: Array
     failures: dict[int, Failure]
@@ -180,37 +174,40 @@ class _ObservedCell:
     """Of runs executed one by one: the digests of their points at marked steps."""
 
 
-def _observe(cell: Cell, laned: bool, apart: Array, pulse: ProgressCallback) -> _ObservedCell:
+def _observe(cell: Cell, laned: bool, apart: Array, progress: ProgressCallback) -> _ObservedCell:
     """Observe all runs of a cell: in chunks of lanes, or one by one, as those ``apart`` always are."""
     traced = select_traced_runs(cell)
-    chunks = _split_into_chunks(cell, np.flatnonzero(~apart), laned)
+    chunks = split_into_chunks(cell, np.flatnonzero(~apart), laned)
     with contextlib.suppress(Exception):  # what raises here raises in every run, whose row says so
         # Made once, before the chunks share them.
         _ = cell.objective, cell.one_seed, cell.oracle(laned), cell.rounding, cell.varied, cell.fused
     isolation = Isolation()
     attempts = _run_chunks(
-        lambda rows, halt: observe_runs(cell, rows, laned, traced, halt, isolation), chunks, cell, pulse
+        lambda rows, before_steps: observe_runs(cell, rows, laned, traced, before_steps, isolation),
+        chunks,
+        cell,
+        progress,
     )
     attempts += _run_chunks(
-        lambda rows, halt: observe_runs(cell, rows, False, traced, halt, isolation),
+        lambda rows, before_steps: observe_runs(cell, rows, False, traced, before_steps, isolation),
         list(np.flatnonzero(apart)[:, None]),
         cell,
-        pulse,
+        progress,
     )
     pieces = [piece for attempt in attempts for piece in attempt]
-    stories = [story for _, story in pieces if isinstance(story, PassResult)]
-    rows = [rows for rows, story in pieces if isinstance(story, PassResult)]
-    failures = {int(row): story for rows, story in pieces if isinstance(story, Failure) for row in rows}
+    results = [result for _, result in pieces if isinstance(result, PassResult)]
+    rows = [rows for rows, result in pieces if isinstance(result, PassResult)]
+    failures = {int(row): result for rows, result in pieces if isinstance(result, Failure) for row in rows}
     marks = {
         int(row): digests
-        for rows, story in pieces
-        if isinstance(story, PassResult) and story.marks
-        for row, digests in zip(rows, story.marks, strict=True)
+        for rows, result in pieces
+        if isinstance(result, PassResult) and result.marks
+        for row, digests in zip(rows, result.marks, strict=True)
     }
     beyond = f"a number of it is beyond {str(cell.dtype).removeprefix('torch.')}"
     alone = dict.fromkeys(np.flatnonzero(apart).tolist(), beyond) if laned else {}
     return _ObservedCell(
-        concatenate(stories) if stories else None,
+        concatenate(results) if results else None,
         np.concatenate([np.empty(0, np.int64), *rows]),
         failures,
         alone | isolation.reasons,
@@ -218,47 +215,23 @@ def _observe(cell: Cell, laned: bool, apart: Array, pulse: ProgressCallback) -> 
     )
 
 
-def _is_beyond_dtype(cell: Cell) -> Array:
-    """Which runs have a hyper-parameter that overflows in the dtype: torch may refuse it, lanes would have infinity.
-
-    Compiled steps hold hyper-parameters as float64 tensors in any case.
-    """
-    beyond = np.zeros(cell.size, dtype=bool)
-    if not cell.make_method.compiled:
-        most = torch.finfo(cell.dtype).max
-        for column in cell.hyper.values():
-            beyond |= np.abs(column[:1] if is_constant(column) else column) > most
-    return beyond
-
-
-def _split_into_chunks(cell: Cell, every: Array, laned: bool) -> list[Array]:
-    """Rows that run together: as many as keep a tensor within a core's cache; without lanes, one by one."""
-    if not laned:
-        return list(every[:, None])
-    if cell.make_method.compiled and cell.device.type != "cpu":  # only a CPU has a cache to keep chunks in
-        return [every]
-    numbers = CACHE_NUMBERS // 4 if cell.make_method.compiled else CACHE_NUMBERS
-    lanes = max(MIN_CHUNK_LANES, numbers // numel(cell.start(int(cell.seeds[0]))))
-    return np.array_split(every, math.ceil(len(every) / lanes))
-
-
 def _run_chunks(
-    work: Callable[[Array, StepCallback], list[Piece]], chunks: list[Array], cell: Cell, pulse: ProgressCallback
+    work: Callable[[Array, StepCallback], list[Piece]], chunks: list[Array], cell: Cell, progress: ProgressCallback
 ) -> list[list[Piece]]:
     """Run chunks of lanes on all cores, as nothing is timed meanwhile; single runs and devices one after the other."""
     halted = threading.Event()
 
-    def halt(lanes: int, steps: int) -> None:
-        pulse(lanes * steps)
+    def before_steps(lanes: int, steps: int) -> None:
+        progress(lanes * steps)
         if halted.is_set():
             raise KeyboardInterrupt
 
     # Only plain tensor code is thread-safe: torch's functional_call swaps the weights of a shared module.
     if len(chunks) < 2 or len(chunks[0]) == 1 or cell.device.type != "cpu" or not cell.objective.laned:
-        return [work(rows, partial(halt, len(rows))) for rows in chunks]
+        return [work(rows, partial(before_steps, len(rows))) for rows in chunks]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         try:
-            return list(pool.map(lambda rows: work(rows, partial(halt, len(rows))), chunks))
+            return list(pool.map(lambda rows: work(rows, partial(before_steps, len(rows))), chunks))
         except BaseException:
             halted.set()  # else the threads would finish their chunks
             pool.shutdown(cancel_futures=True)

@@ -65,13 +65,13 @@ class _FixedGradientOracle:
         return v
 
 
-def time_runs(cell: Cell, watched: ObservedRuns, clock: Clock) -> Timings | None:
+def time_runs(cell: Cell, observed: ObservedRuns, clock: Clock) -> Timings | None:
     """Time runs one by one while the budget lasts: those that reached the target first, non-finite ones never.
 
     None where there is nothing to time, or no budget.
     """
-    steps_to_target = watched.columns["steps_to_target"]
-    order: Array = _order_runs(watched.columns["status"], steps_to_target) if cell.seconds else np.empty(0, np.int64)
+    steps_to_target = observed.columns["steps_to_target"]
+    order: Array = _order_runs(observed.columns["status"], steps_to_target) if cell.seconds else np.empty(0, np.int64)
     if not len(order):
         return None
     timings = Timings.none(cell.size)
@@ -94,7 +94,7 @@ def time_runs(cell: Cell, watched: ObservedRuns, clock: Clock) -> Timings | None
             share = max(BLOCKS_SHARE * left / (len(order) - count), MIN_SHARE_S)
             hits = int(steps_to_target[row]) if steps_to_target[row] is not np.ma.masked else None
             try:
-                _RunTimer(cell, int(row), clock).run(timings, share, hits, watched)
+                _RunTimer(cell, int(row), clock).run(timings, share, hits, observed)
             except USER_ERRORS as error:  # it did not raise in the convergence pass
                 timings.errors[int(row)] = f"the timed pass raised {describe_exception(error)}"
     timings.forget(list(timings.errors))
@@ -140,11 +140,11 @@ class _RunTimer:
         """The run's start, a new copy each time: a step may change it in place."""
         return self.cell.start(int(self.cell.seeds[self.row]))
 
-    def run(self, timings: Timings, share: float, steps_to_target: int | None, watched: ObservedRuns) -> None:
+    def run(self, timings: Timings, share: float, steps_to_target: int | None, observed: ObservedRuns) -> None:
         row, method, start = self.row, self.method, self.start
         timings.constant_cost = method.constant_cost
         timings.first_step_s[row] = time_call(lambda: descent(method, self.oracle, start, range(1)), self.clock)
-        proof = verify_timed_pass(self.cell, row, watched, self.clock, VERIFICATION_SHARE * self.cell.seconds)
+        proof = verify_timed_pass(self.cell, row, observed, self.clock, VERIFICATION_SHARE * self.cell.seconds)
         timings.verified_steps[row] = proof.steps
         if proof.difference:
             timings.errors[row] = proof.difference

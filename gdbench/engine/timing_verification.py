@@ -94,7 +94,7 @@ class CountingOracle:
         return self.inner.hvp(x, v, k)
 
 
-def verify_timed_pass(cell: Cell, row: int, watched: ObservedRuns, clock: Clock, seconds: float) -> Verification:
+def verify_timed_pass(cell: Cell, row: int, observed: ObservedRuns, clock: Clock, seconds: float) -> Verification:
     """Compare the timed pass of a run with the observed one, over all its steps or as many as fit into ``seconds``.
 
     ``MAX_SNAPSHOT_STEP`` steps at least are compared, and all of a shorter run.
@@ -104,14 +104,14 @@ def verify_timed_pass(cell: Cell, row: int, watched: ObservedRuns, clock: Clock,
         return Verification(difference, 0)
     bare = _digest_bare_pass(one, clock, seconds)
     steps = max(bare)
-    seen = watched.marks.get(row)
-    if seen is not None:
-        return Verification(_compare_points(one, bare, seen), steps, bare)
+    points = observed.marks.get(row)
+    if points is not None:
+        return Verification(_compare_points(one, bare, points), steps, bare)
     alone = one.changed(steps=steps, trace="none")
-    story = run_observed_pass(alone, False, np.empty(0, np.int64))
-    difference = _compare_points(one, bare, story.marks[0])
+    result = run_observed_pass(alone, False, np.empty(0, np.int64))
+    difference = _compare_points(one, bare, result.marks[0])
     if difference is None:
-        difference = _compare_with_lanes(alone, cell.steps, convergence_columns(alone, story), watched.columns, row)
+        difference = _compare_with_lanes(alone, cell.steps, convergence_columns(alone, result), observed.columns, row)
     return Verification(difference, steps, bare)
 
 
@@ -128,18 +128,18 @@ def _compare_gradient_counts(one: Cell) -> str | None:
     """A message with the gradient counts of the timed and an observed pass; None if they are equal."""
     if one.make_method.compiled:  # its graph knows its oracle by identity
         return None
-    counts, looks = [], (None, lambda k, x, seen: None)
+    counts, looks = [], (None, lambda k, x, points: None)
     for look in looks:
         work: Counter[str] = Counter()
         oracle = CountingOracle(one.oracle(False), work=work)
         method: Method = one.solo_method(0)
         descent(method, oracle, one.start(int(one.seeds[0])), range(min(one.steps, COUNTED_STEPS)), look=look)
         counts.append(work["gradients"])
-    bare, watched = counts
+    bare, observed = counts
     return (
         None
-        if bare == watched
-        else f"the timed pass took {format_count(bare, 'gradient')} where the observed one took {watched}"
+        if bare == observed
+        else f"the timed pass took {format_count(bare, 'gradient')} where the observed one took {observed}"
     )
 
 
@@ -157,8 +157,8 @@ def _digest_bare_pass(one: Cell, clock: Clock | None, seconds: float, most: int 
     return marks
 
 
-def _compare_points(one: Cell, bare: Mapping[int, bytes], seen: Mapping[int, bytes]) -> str | None:
-    parted = next((step for step, point in bare.items() if seen.get(step) != point), None)
+def _compare_points(one: Cell, bare: Mapping[int, bytes], points: Mapping[int, bytes]) -> str | None:
+    parted = next((step for step, point in bare.items() if points.get(step) != point), None)
     if parted is None:
         return None
     return _ignore_rounding(

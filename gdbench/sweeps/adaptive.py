@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from gdbench.analysis.tuning_metric import is_cost_metric
 from gdbench.config.overrides import write_command
-from gdbench.engine.factories import load_objective
+from gdbench.engine.objective_factory import load_objective
 from gdbench.engine.runner import ProgressCallback, ignore_progress
 from gdbench.errors import UsageError
 from gdbench.results import sweep_folder

@@ -20,8 +20,8 @@ from gdbench.config.spec import CellSpec
 from gdbench.config.user_modules import USER_ERRORS, digest_source, find_loaded_digest, import_from
 from gdbench.config.user_modules import forget_changed as forget_changed_modules
 from gdbench.engine.device import resolve_device
-from gdbench.engine.factories import build_objective, forget_objectives, load_objective
 from gdbench.engine.function_digest import NOT_COMPARABLE
+from gdbench.engine.objective_factory import build_objective, forget_objectives, load_objective
 from gdbench.errors import Unavailable
 from gdbench.objectives.base import hash_data
 from gdbench.objectives.flat_names import find_module

@@ -20,9 +20,9 @@ from gdbench.config.user_modules import USER_ERRORS, import_from
 from gdbench.engine import build
 from gdbench.engine.device import resolve_device
 from gdbench.engine.environment import make_process_key
-from gdbench.engine.factories import load_objective
 from gdbench.engine.failure_isolation import Failure
 from gdbench.engine.hyper_parameters import make_hyper_columns
+from gdbench.engine.objective_factory import load_objective
 from gdbench.engine.runner import CellResult, ProgressCallback, ignore_progress, run_cell
 from gdbench.engine.torch_globals import isolate_settings
 from gdbench.errors import Unavailable, UsageError
@@ -112,7 +112,7 @@ def _run_cell_spec(spec: CellSpec, pulse: ProgressCallback) -> CellResult:
     """The columns of a cell's runs; of one that fails or is unavailable, rows that say why."""
     try:
         cell = build.build_cell(spec)
-        answer = run_cell(cell, pulse=pulse)
+        answer = run_cell(cell, progress=pulse)
     except USER_ERRORS as error:
         failure = Failure.from_exception(error)
         return make_empty_answer(spec, failure.status, failure.error, failure.traceback)

@@ -59,7 +59,7 @@ BAD_INPUT = [
     ("dtype=float23", "dtype=float23 is not known. Did you mean float32"),
     ("impl=torsh", "impl=torsh is not known. Did you mean torch"),
     ("-m impl=manual,torsh", "impl=torsh is not known. Did you mean torch"),
-    ("device=cuda:99", "device=cuda:99 is not there (torch sees: "),
+    ("device=cuda:99", "device=cuda:99 is not available (torch finds: "),
     ("device=gpu", "device=gpu is not known."),
     ("+foo=1", "foo is not a setting."),
     ("foo=1", "foo is not a setting."),
@@ -152,7 +152,7 @@ def test_a_device_that_no_cell_finds_is_refused_and_else_a_row(
         pass
     else:
         pytest.skip(f"{device} is there")
-    words = f"device={device} is not there (torch sees: cpu). Use device=auto"
+    words = f"device={device} is not available (torch finds: cpu). Use device=auto"
     for line in ([], ["-m", "optimizer=gd,adam"], ["plan", "-m", "optimizer=gd,adam"], ["tune", "optimizer=gd,adam"]):
         assert refused(command(*line, f"device={device}")).startswith(words)
     assert not list(tmp_path.iterdir())

@@ -14,7 +14,7 @@ import torch
 
 import gdbench
 from gdbench.config.user_modules import digest_source, import_from
-from gdbench.engine.factories import load_objective
+from gdbench.engine.objective_factory import load_objective
 
 STEEP = """
 import torch

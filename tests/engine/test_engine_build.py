@@ -11,7 +11,8 @@ from gdbench.config.spec import CellSpec
 from gdbench.engine import build
 from gdbench.engine.cell import Cell
 from gdbench.engine.device import resolve_device
-from gdbench.engine.factories import load_objective, locate
+from gdbench.engine.factory_import import locate
+from gdbench.engine.objective_factory import load_objective
 from gdbench.errors import Unavailable, UsageError
 
 

@@ -194,7 +194,7 @@ def test_a_judgement_draws_as_the_step_does(drawing: Path) -> None:
 
 def test_data_that_a_factory_draws_do_not_depend_on_what_ran_before(drawing: Path) -> None:
     """A factory that draws its data gives the same objective in every process: the generators are set for it."""
-    from gdbench.engine.factories import locate
+    from gdbench.engine.factory_import import locate
     from gdbench.engine.random_state import FACTORY_STEP
 
     torch.manual_seed(77)
@@ -293,7 +293,7 @@ def test_steps_made_once_more_are_counted_once() -> None:
         x, state, seen = inner.step(oracle, k, x, state)
         return (x + torch.rand_like(x) if k == 7 else x), state, seen
 
-    columns = run_cell(small(parabola(), Tiny(lambda lr: Method(inner.init, step))), pulse=heard.append).columns
+    columns = run_cell(small(parabola(), Tiny(lambda lr: Method(inner.init, step))), progress=heard.append).columns
 
     assert sum(heard) == 10
     assert columns["seed_used"].all()

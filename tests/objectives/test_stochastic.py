@@ -224,8 +224,8 @@ def test_chunks_share_a_graph_and_keep_their_seeds(monkeypatch: pytest.MonkeyPat
     """Compiled chunks of a cell go through one graph, each with its own seeds."""
     from torch._dynamo.utils import counters
 
-    monkeypatch.setattr("gdbench.engine.runner.MIN_CHUNK_LANES", 2)
-    monkeypatch.setattr("gdbench.engine.runner.CACHE_NUMBERS", 1)
+    monkeypatch.setattr("gdbench.engine.batching.MIN_CHUNK_LANES", 2)
+    monkeypatch.setattr("gdbench.engine.batching.CACHE_NUMBERS", 1)
     eager = columns_of(cell(BATCHED["laned"], factory("gd")))
     before = counters["stats"]["unique_graphs"]
     check_same(eager, columns_of(cell(BATCHED["laned"], Compiled(factory("gd")))))
