@@ -18,7 +18,7 @@ from support.processes import Done
 import gdbench.objectives
 import gdbench.optimizers
 from gdbench.objectives.flat_names import FlatPackage, find_module
-from gdbench.sweeps.source_files import sources
+from gdbench.sweeps.source_files import find_sources
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = (gdbench.objectives, gdbench.optimizers)
@@ -98,7 +98,7 @@ def test_sources_follow_a_flat_name_to_its_file(tmp_path: Path) -> None:
     (tmp_path / "own_bowl.py").write_text("from gdbench.objectives import booth\n")
     sys.path.insert(0, str(tmp_path))
     try:
-        found = sources(frozenset({"own_bowl"}))
+        found = find_sources(frozenset({"own_bowl"}))
     finally:
         sys.path.remove(str(tmp_path))
 
