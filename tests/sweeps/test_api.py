@@ -133,7 +133,7 @@ def test_a_function_that_raises_is_a_failed_row() -> None:
         ({"lr": [0.1, float("nan")]}, "lr=nan must be a positive number"),
         ({"lrr": 1}, "lrr is not a setting. Did you mean lr"),
         ({"optimizer.beta1": 0.5}, "optimizer.beta1 is not a setting of the chosen optimizer, gd."),
-        ({"device": "cuda:99"}, "device=cuda:99 is not there"),
+        ({"device": "cuda:99"}, "device=cuda:99 is not available"),
         ({"steps": 0}, "steps=0 must be a whole number"),
         ({"lr": []}, "lr"),
     ],
