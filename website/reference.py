@@ -15,7 +15,7 @@ from gdbench.cli.main import VERBS, main
 from gdbench.config.config_folders import config_folder
 from gdbench.objectives import Objective
 from gdbench.objectives.base import count_coordinates
-from gdbench.results.columns import BLOCK_COLUMNS, COLUMNS, TRACE_COLUMNS, Column, is_exact
+from gdbench.results.columns import BLOCK_COLUMNS, COLUMNS, TRACE_COLUMNS, Field, is_exact
 from website.facts import Entry, Setting, by_family, entries, settings
 from website.pictures import around, contours, curve, plane
 from website.typeset import prose, table, typeset
@@ -97,7 +97,7 @@ The raw times, block by block.
 """
 
 
-def _columns(told: Mapping[str, Column]) -> str:
+def _columns(told: Mapping[str, Field]) -> str:
     rows = (
         (
             f'<span id="{name}">`{name}`</span>',

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 __all__ = [
-    *("GOOD_COUNT", "GOOD_DECADES", "Choice", "CostClass", "Line"),
+    *("GOOD_COUNT", "GOOD_DECADES", "PointSelection", "CostClass", "Line"),
     *("compute_near_bound", "select_points", "group_lines", "measure_plateau", "classify_no_cost"),
 ]
 
@@ -29,7 +29,7 @@ GOOD_DECADES = 0.1
 """Minimum width of a good plateau in decades: a value that is off by 12% is still on it."""
 
 
-class Choice(NamedTuple):
+class PointSelection(NamedTuple):
     """Result of ``select_points``."""
 
     points: list[Point]
@@ -43,7 +43,7 @@ def classify_no_cost(score: float) -> None:
     """Cost class of scores that are no costs: the lowest is chosen."""
 
 
-def select_points(scores: Mapping[Point, float], index: int | None, cost_class: CostClass) -> Choice:
+def select_points(scores: Mapping[Point, float], index: int | None, cost_class: CostClass) -> PointSelection:
     """The points of the lowest score that have a good plateau along coordinate ``index``.
 
     A plateau is good with at least GOOD_COUNT tried points over GOOD_DECADES, all within NEAR_FACTOR times the point's
@@ -63,8 +63,8 @@ def select_points(scores: Mapping[Point, float], index: int | None, cost_class: 
             if width is not None:
                 level, decades[point] = scores[point], width
         if decades:
-            return Choice(list(decades), level, decades)
-    return Choice([point for point, score in scores.items() if score == lowest], lowest, {})
+            return PointSelection(list(decades), level, decades)
+    return PointSelection([point for point, score in scores.items() if score == lowest], lowest, {})
 
 
 def compute_near_bound(score: float, cost_class: CostClass) -> float:

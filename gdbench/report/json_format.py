@@ -8,26 +8,32 @@ from typing import Any
 
 import pandas as pd
 
-__all__ = ["dump_json", "runs_as_json", "to_json_value"]
+__all__ = ["dump_json", "runs_as_json", "to_json_column", "to_json_value"]
 
 
-def to_json_value(value: Any, digits: int | None = None) -> Any:
-    """A value that JSON can hold; floats rounded to ``digits`` significant digits."""
+def to_json_value(value: Any) -> Any:
+    """A value that JSON can hold."""
     if isinstance(value, float):
-        if not math.isfinite(value):
-            return None
-        return float(value if digits is None else f"{value:.{digits}g}")
+        return float(value) if math.isfinite(value) else None
     if value is None or isinstance(value, (str, int)):
         return value
     if isinstance(value, dict):
-        return {str(name): to_json_value(part, digits) for name, part in value.items()}
+        return {str(name): to_json_value(part) for name, part in value.items()}
     if isinstance(value, (list, tuple)):
-        return [to_json_value(part, digits) for part in value]
+        return [to_json_value(part) for part in value]
     if hasattr(value, "tolist"):
-        return to_json_value(value.tolist(), digits)
+        return to_json_value(value.tolist())
     if pd.isna(value):
         return None
     return value.isoformat() if isinstance(value, pd.Timestamp) else str(value)
+
+
+def to_json_column(values: pd.Series) -> list[Any]:
+    """The values of a column for a chart or the page, with six significant digits."""
+    return [
+        (float(f"{value:.6g}") if math.isfinite(value) else None) if isinstance(value, float) else to_json_value(value)
+        for value in values.tolist()
+    ]
 
 
 def dump_json(value: Any) -> str:

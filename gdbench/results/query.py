@@ -16,12 +16,27 @@ import pyarrow.compute as pc
 
 from gdbench.errors import UsageError, did_you_mean
 
-__all__ = ["FORMS", "Condition", "match_rows", "parse_query"]
+__all__ = ["FORMS", "SWEEP_TYPES", "Condition", "match_rows", "parse_query"]
 
 FORMS = "COLUMN=VALUE, or with != < <= > >= or ~ (holds the text), such as optimizer=adam,gd 'lr<0.1' since=7d"
 CONDITION = re.compile(r"\s*([\w.-]+?)\s*(!=|<=|>=|=|<|>|~)\s*(.*?)\s*", re.DOTALL)
 AGO = re.compile(r"(\d+)([dhm])")
 UNITS = {"d": "days", "h": "hours", "m": "minutes"}
+SWEEP_TYPES = {
+    "when": pa.timestamp("us", tz="UTC"),
+    "folder": pa.string(),
+    "name": pa.string(),
+    "tag": pa.string(),
+    "note": pa.string(),
+    "commit": pa.string(),
+    "dirty": pa.bool_(),
+    "machine": pa.string(),
+    "planned": pa.int64(),
+    "ended": pa.int64(),
+    "cells": pa.int64(),
+    "runs": pa.int64(),
+}
+"""Columns of a sweep that a query can name, in addition to those of its runs."""
 TIME_BOUNDS = {"since": ">=", "until": "<"}
 """Words for the start time of a sweep."""
 ORDERINGS = {"<": pc.less, "<=": pc.less_equal, ">": pc.greater, ">=": pc.greater_equal}
@@ -124,24 +139,7 @@ def _suggest_parameter(name: str, shown: Sequence[str]) -> str:
 
 def _list_sweep_columns(shown: Sequence[str]) -> str:
     """Columns of the list of sweeps that COLUMNS does not have."""
-    return ", ".join(name for name in (*SWEEP_COLUMNS, *TIME_BOUNDS) if name in shown)
-
-
-SWEEP_COLUMNS = (
-    "when",
-    "folder",
-    "name",
-    "tag",
-    "note",
-    "commit",
-    "dirty",
-    "machine",
-    "planned",
-    "ended",
-    "cells",
-    "runs",
-)
-"""Columns of a sweep, not of a run."""
+    return ", ".join(name for name in (*SWEEP_TYPES, *TIME_BOUNDS) if name in shown)
 
 
 def _is_text(kind: Any) -> bool:

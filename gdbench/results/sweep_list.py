@@ -15,27 +15,12 @@ from gdbench.errors import UsageError, did_you_mean
 from gdbench.results.catalog import SweepInfo, parse_sweep_name
 from gdbench.results.index import Index
 from gdbench.results.labels import Labels, read_labels
-from gdbench.results.query import Condition, match_rows
+from gdbench.results.query import SWEEP_TYPES, Condition, match_rows
 from gdbench.results.statuses import STATUS_RANK
 from gdbench.results.sweep_ranks import RANK, RANKING_FIELDS, SWEEP_NUMBER
 
-__all__ = ["BEST_COLUMNS", "SWEEP_TYPES", "get_query_types", "list_sweeps", "sort_sweeps"]
+__all__ = ["BEST_COLUMNS", "get_query_types", "list_sweeps", "sort_sweeps"]
 
-SWEEP_TYPES = {
-    "when": pa.timestamp("us", tz="UTC"),
-    "folder": pa.string(),
-    "name": pa.string(),
-    "tag": pa.string(),
-    "note": pa.string(),
-    "commit": pa.string(),
-    "dirty": pa.bool_(),
-    "machine": pa.string(),
-    "planned": pa.int64(),
-    "ended": pa.int64(),
-    "cells": pa.int64(),
-    "runs": pa.int64(),
-}
-"""Columns of a sweep that a query can name, in addition to those of its runs."""
 BEST_COLUMNS = ("objective", "optimizer", "impl", "lr", "run_id", *(f"_{name}" for name in RANKING_FIELDS))
 """Columns of the best configuration, as ``best_<name>``: ``best_value``, in units of ``best_measure``, is the median
 over its ``best_n`` seeds; ``best_run_id`` is the run of the median seed."""

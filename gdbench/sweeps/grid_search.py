@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from gdbench.analysis.plateau import (
-    Choice,
     CostClass,
     Line,
+    PointSelection,
     classify_no_cost,
     compute_near_bound,
     group_lines,
@@ -76,7 +76,7 @@ class Refinement:
     boxes: list[tuple[float, float]] = field(default_factory=list)
     telling: int = field(init=False)
     """The fewest trials that show a plateau, for the ranges as given: those of ``axes`` grow."""
-    chosen: Choice | None = None
+    chosen: PointSelection | None = None
     """The choice among the points tried; None where it must be computed again."""
 
     def __post_init__(self) -> None:
@@ -149,7 +149,7 @@ class Refinement:
         stretch = measure_plateau(self._line(index, through), through[index], within)
         return stretch[0][0], stretch[-1][0]
 
-    def _choice(self) -> Choice:
+    def _choice(self) -> PointSelection:
         if self.chosen is None:
             self.chosen = select_points(self.tried, self.forgiving, self.cost_class)
         return self.chosen

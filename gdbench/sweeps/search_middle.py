@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from gdbench.analysis.plateau import Choice
+from gdbench.analysis.plateau import PointSelection
 from gdbench.sweeps.search_axes import Axis, Span
 
 __all__ = ["find_middle"]
@@ -16,7 +16,7 @@ Array = npt.NDArray[np.float64]
 Point = tuple[float, ...]
 
 
-def find_middle(axes: Sequence[Axis], scores: Mapping[Point, float], choice: Choice) -> tuple[Point, float]:
+def find_middle(axes: Sequence[Axis], scores: Mapping[Point, float], choice: PointSelection) -> tuple[Point, float]:
     """The middle of the chosen points, and its distance, in positions, to the nearest worse point or end of a range.
 
     The widest plateau comes first, to a tenth of a decade; on it the point farthest from worse ones.

@@ -210,7 +210,7 @@ def test_what_may_be_meant_is_counted_and_named_once(command: Callable[..., Any]
     )
     assert "mean run? Allowed: " in guess.err
     assert "SWEEP=run is ambiguous (6 sweeps): " in several.err
-    assert " and 2 others. Name one by its folder.\n" in several.err
+    assert " and 2 others. Give the folder of one.\n" in several.err
     assert re.search(r"Those that have it: (optimizer=\w+, ){3}optimizer=\w+ and \d+ others\. gd has: ", having.err)
     assert "...." not in guess.err + several.err + having.err
 

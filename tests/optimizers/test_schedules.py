@@ -219,7 +219,7 @@ def test_every_length_that_conf_ships_is_known_as_one() -> None:
         f"schedule.{line.partition(':')[0]}"
         for file in CONF.glob("schedule/*.yaml")
         for line in file.read_text().splitlines()
-        if "# steps" in line or "# likewise" in line
+        if "# steps" in line
     }
 
     assert described - {"schedule.milestones"} == set(run_ids.SCHEDULE_LENGTHS)

@@ -62,12 +62,14 @@ def test_a_table_holds_its_width_and_cuts_nothing(columns: list[Column], width: 
     assert max(map(cell_len, lines)) <= width
     assert {column.header for column in columns if column.drop_rank is None and any(column.cells)} <= set(shown)
     ranks = {column.header: column.drop_rank for column in columns}
-    kept = [rank for name in shown if (rank := ranks[name]) is not None]
-    assert not table.dropped or max(kept, default=0) <= min(ranks[name] or 0 for name in table.dropped)
+    shown_ranks = [rank for name in shown if (rank := ranks[name]) is not None]
+    assert not table.dropped or max(shown_ranks, default=0) <= min(ranks[name] or 0 for name in table.dropped)
     if table.widths is None:  # a paragraph a row
         rows = range(len(columns[0].cells))
-        told = "".join(f"{each.header}{each.cells[row]}" for row in rows for each in columns if each.cells[row])
-        assert bare("".join(lines)) == bare(told)
+        texts = "".join(
+            f"{column.header}{column.cells[row]}" for row in rows for column in columns if column.cells[row]
+        )
+        assert bare("".join(lines)) == bare(texts)
         assert table.dropped == ()
     else:
         for column in table.columns:
@@ -82,14 +84,14 @@ def test_a_wide_table_has_all_columns_and_a_row_a_line(columns: list[Column]) ->
     table = fit_columns(columns, UNLIMITED)
     lines = printed(table, UNLIMITED)
 
-    assert [column.header for column in table.columns] == [each.header for each in columns if any(each.cells)]
+    assert [column.header for column in table.columns] == [column.header for column in columns if any(column.cells)]
     assert len(lines) == 1 + len(columns[0].cells)
     assert all(line == line.rstrip() for line in lines)
     assert describe_dropped([table]) == []
 
 
 def test_what_did_not_fit_is_named_with_how_to_see_it() -> None:
-    """One line names the columns that were left out of any table, once each."""
+    """One line names the columns that were left out of any table, once column."""
     columns = [Column("lr", ["0.1"]), Column("gap", ["1e-3"], drop_rank=1), Column("key", ["abcdef"], drop_rank=2)]
 
     assert describe_dropped([fit_columns(columns, 9), fit_columns(columns, 5)]) == [

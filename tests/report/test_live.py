@@ -120,10 +120,10 @@ def test_a_folder_that_goes_while_it_is_watched_is_a_line(watched: Looks) -> Non
 @pytest.mark.parametrize("width", [60, 80, 120])
 def test_a_frame_fits_the_terminal(watched: Looks, width: int) -> None:
     """No line of a frame is longer than the terminal is wide."""
-    told = shown(watched.seen[-1], watched.monitor, width)
+    text = shown(watched.seen[-1], watched.monitor, width)
     path = str(watched.monitor.folder)
 
-    assert max(len(each) for each in told.splitlines() if path[-8:] not in each) <= width
+    assert max(len(line) for line in text.splitlines() if path[-8:] not in line) <= width
 
 
 curves = st.lists(
@@ -140,12 +140,12 @@ def test_every_picture_has_its_size(drawn: list[Curve], columns: int, rows: int)
     """Curves of any numbers fill a picture of exactly the size that was asked for, and each ends in it."""
     lines = plot_curves(drawn, columns, rows)
 
-    assert [len(each.plain) for each in lines] == [columns] * rows
-    assert 1 <= sum(each.plain.count("a") for each in lines) <= len(drawn)
+    assert [len(line.plain) for line in lines] == [columns] * rows
+    assert 1 <= sum(line.plain.count("a") for line in lines) <= len(drawn)
 
 
 def test_a_straight_line_is_drawn_straight() -> None:
     """From the upper left to the lower right: each line of text holds its share, the letter last."""
     lines = plot_curves([Curve("a", np.array([0.0, 10.0]), np.array([1.0, 0.0]))], 8, 4)
 
-    assert [each.plain.rstrip() for each in lines] == ["⠙⢦⡀", "  ⠙⢦⡀", "    ⠙⢦⡀", "      ⠙a"]
+    assert [line.plain.rstrip() for line in lines] == ["⠙⢦⡀", "  ⠙⢦⡀", "    ⠙⢦⡀", "      ⠙a"]

@@ -68,7 +68,7 @@ def test_each_value_of_a_setting_has_a_line_in_one_panel(rates: pd.DataFrame, dr
     )
     drawn = chart.to_dict()
     assert "facet" not in drawn
-    layer = next(each for each in drawn["layer"] if "strokeDash" in each["encoding"])
+    layer = next(layer for layer in drawn["layer"] if "strokeDash" in layer["encoding"])
     pairs = zip(
         layer["encoding"]["color"]["scale"]["range"], layer["encoding"]["strokeDash"]["scale"]["range"], strict=True
     )
@@ -302,8 +302,8 @@ WRONG: dict[str, tuple[Callable[[pd.DataFrame], Any], str]] = {
 @pytest.mark.parametrize("name", WRONG)
 def test_what_cannot_be_drawn_is_said_in_one_line(own: pd.DataFrame, name: str) -> None:
     """UsageError with what came and what is allowed."""
-    draw, told = WRONG[name]
-    with pytest.raises(UsageError, match=told) as error:
+    draw, message = WRONG[name]
+    with pytest.raises(UsageError, match=message) as error:
         draw(own)
     assert len(str(error.value).splitlines()) == 1
 

@@ -30,7 +30,7 @@ class Clock:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """The clock by which progress is told."""
+    """The clock by which progress is captured."""
     clock = Clock()
     monkeypatch.setattr("gdbench.report.terminal.progress.time", clock)
     return clock
@@ -48,11 +48,11 @@ def test_a_line_a_cell_tells_what_came_how_fast_and_how_long_still(
         clock.now += 0.01
         lines.worked(100)
         lines.done(Cell(), ["target", "budget", "target"])
-    told = capsys.readouterr()
-    first, last = told.err.splitlines()[1:]
+    captured = capsys.readouterr()
+    first, last = captured.err.splitlines()[1:]
 
-    assert told.out == ""
-    assert told.err.startswith("gdbench: Going on.\n")
+    assert captured.out == ""
+    assert captured.err.startswith("gdbench: Going on.\n")
     assert first.startswith("cell 1/2  rosenbrock gd manual  2 target, 1 budget  ")
     assert first.endswith("10k lane-steps/s  0:00 left")
     assert last.startswith("cell 2/2  ")

@@ -175,17 +175,17 @@ def scales(node: Any) -> Iterator[tuple[str, dict[str, Any]]]:
             elif key != "datasets":
                 yield from scales(value)
     elif isinstance(node, list):
-        for each in node:
-            yield from scales(each)
+        for part in node:
+            yield from scales(part)
 
 
 def test_a_broken_run_never_wins(report: Report) -> None:
     """No diverged or nonfinite run is best anywhere, though it may have passed the target."""
     assert report.inputs.runs["status"].isin(["diverged", "nonfinite"]).any()
-    told = report.data.compared
-    winners = find_winners(report.data.runs, told)
+    compared = report.data.compared
+    winners = find_winners(report.data.runs, compared)
     for _, row in winners[winners["outcome"].isin(["stays", "left"])].iterrows():
-        mine = told[(told["problem"] == row["problem"]) & (told["configuration"] == row["configuration"])]
+        mine = compared[(compared["problem"] == row["problem"]) & (compared["configuration"] == row["configuration"])]
 
         assert (mine["status"] == "target").any()
 
@@ -207,10 +207,10 @@ def test_names_from_users_are_escaped(written: Path) -> None:
 
 def test_tables_are_there_as_csv_and_latex(written: Path, report: Report) -> None:
     """Each table is a CSV that reads back with its rows, and a LaTeX table with as many columns in every row."""
-    for each in report.tables:
-        assert len(pd.read_csv(written / "tables" / f"{each.name}.csv")) == len(each.table)
-        rows = [line for line in latex_table(each).splitlines() if line.endswith(r"\\")]
-        assert {len(re.findall(r"(?<!\\)&", line)) for line in rows} == {each.table.shape[1] - 1}
+    for table in report.tables:
+        assert len(pd.read_csv(written / "tables" / f"{table.name}.csv")) == len(table.table)
+        rows = [line for line in latex_table(table).splitlines() if line.endswith(r"\\")]
+        assert {len(re.findall(r"(?<!\\)&", line)) for line in rows} == {table.table.shape[1] - 1}
 
 
 def test_markdown_holds_the_verdict_and_every_table(report: Report) -> None:
@@ -219,7 +219,7 @@ def test_markdown_holds_the_verdict_and_every_table(report: Report) -> None:
 
     for problem in report.data.problems:
         assert f"- {problem}: " in text
-    for title in (report.summary.title, *(each.title for each in report.tables)):
+    for title in (report.summary.title, *(table.title for table in report.tables)):
         assert f"## {title}\n" in text
 
 
@@ -275,7 +275,7 @@ def test_the_command_writes_what_is_asked_for(command: Callable[..., Any], sweep
 
 def test_pictures_come_from_the_same_specification(report: Report, tmp_path: Path) -> None:
     """A figure is drawn as SVG and PNG by the processes that draw, without the marks that only a page needs."""
-    figure = next(each for each in report.figures if each.name == "convergence-steps")
+    figure = next(figure for figure in report.figures if figure.name == "convergence-steps")
     with ImageRenderer() as images:
         images.draw(image_specification(figure), tmp_path / "picture")
 
@@ -296,7 +296,7 @@ CHARTS: dict[str, Callable[..., Any]] = {
 @pytest.mark.parametrize("name", representatives(CHARTS, ("sensitivity of one",)))
 def test_charts_for_a_notebook(sweep: Path, name: str) -> None:
     """gdbench.plot makes the report's charts from a table of runs, and says what it lacks."""
-    folder = next(each for each in sorted(sweep.glob("*/*")) if "rosenbrock" in set(gdbench.load(each)["objective"]))
+    folder = next(path for path in sorted(sweep.glob("*/*")) if "rosenbrock" in set(gdbench.load(path)["objective"]))
     runs, traces = gdbench.load(folder), gdbench.load(folder, "traces")
     one = runs[(runs["objective"] == "rosenbrock") & (runs["dtype"] == "float64")]
 
@@ -339,17 +339,17 @@ def sided(sides: ReportInputs) -> Report:
 @pytest.mark.slow
 def test_every_figure_of_two_sides_is_vega_lite(sided: Report) -> None:
     """Each chart of a comparison satisfies the schema of Vega-Lite."""
-    for each in sided.figures:
-        each.chart.to_altair().to_dict(validate=True)
+    for figure in sided.figures:
+        figure.chart.to_altair().to_dict(validate=True)
 
 
 def test_two_sides_are_one_report_with_the_differences_first(sided: Report) -> None:
     """Who became better is said first, by how much; then each figure has both sides, in one colour and two dashes."""
     report = sided
     names = [section.name for section in report.sections]
-    figure = next(each for each in report.figures if each.name == "changes-gradients")
+    figure = next(figure for figure in report.figures if figure.name == "changes-gradients")
     optimizers = {
-        row.get("optimizer") for each in report.figures for row in page_specification(each)["datasets"]["table"]
+        row.get("optimizer") for figure in report.figures for row in page_specification(figure)["datasets"]["table"]
     }
 
     assert names[:3] == ["differences", "convergence", "sensitivity"]
@@ -432,7 +432,7 @@ def test_the_page_works_in_a_browser(written: Path, browser: Any) -> None:
     """Offline and without an error it draws, hovers, filters, turns dark, sorts and opens a run's details."""
     page = browser.new_page()
     errors: list[str] = []
-    page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto((written / "report.html").as_uri())
     chart = page.locator(".chart[data-figure=convergence-steps]")
@@ -468,7 +468,7 @@ def test_the_page_works_in_a_browser(written: Path, browser: Any) -> None:
     assert page.locator("#all th[aria-sort=ascending]").inner_text().startswith("gradients")
     place = 1 + page.locator("#all th").all_inner_texts().index("gradients")
     texts = page.locator(f"#all tbody tr td:nth-child({place})").all_inner_texts()
-    cells = [int(each) for each in texts if each]
+    cells = [int(text) for text in texts if text]
     assert cells == sorted(cells)
     assert len(cells) > 3
 
@@ -485,10 +485,12 @@ def test_a_tooltip_writes_numbers_as_the_tables_do() -> None:
     ends = [0.0, 1e-5, 9.9994e-5, 9.9996e-5, 1e-4, 7.5e-5, 0.9994, 0.9996, 999.4, 999.6, 9994.0, 9999.0, 1e4, 12345.0]
     values = [*ends, *10 ** random.uniform(-12, 9, 200), *random.integers(0, 10**6, 100).astype(float)]
     # What lies in the middle of two texts, Python and JavaScript round to different sides.
-    kept = [float(f"{value:.6g}") for value in values if not re.search(r"50*e", f"{value:.5e}")]
-    table = pd.DataFrame({"lr": kept, "final_gap": kept, "ratio": kept, "step_s": [value * 1e-6 for value in kept]})
+    rounded = [float(f"{value:.6g}") for value in values if not re.search(r"50*e", f"{value:.5e}")]
+    table = pd.DataFrame(
+        {"lr": rounded, "final_gap": rounded, "ratio": rounded, "step_s": [value * 1e-6 for value in rounded]}
+    )
     cells = [format_cells(pd.DataFrame({name: table[name]})) for name in table]
-    rows = table.assign(step_s=kept).to_dict(orient="records")
+    rows = table.assign(step_s=rounded).to_dict(orient="records")
     kinds = {"lr": "number", "final_gap": "gap", "ratio": "cost", "step_s": "microseconds"}
     layer = {"encoding": {"tooltip": [number_tooltip(name, kind=kind).to_dict() for name, kind in kinds.items()]}}
     written = format_tooltips(layer)

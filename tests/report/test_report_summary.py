@@ -17,19 +17,19 @@ from gdbench.results.costs import select_comparable
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def sweeps(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The outputs of three sweeps of different learning rates, which nobody changes."""
-    outputs = tmp_path_factory.mktemp("made") / "outputs"
+    outputs = tmp_path_factory.mktemp("sweeps") / "outputs"
     for name, lr in {"a": 0.1, "b": 0.2, "c": 0.3}.items():
         gdbench.sweep(optimizer=["gd", "momentum"], lr=lr, name=name, timing="off", trace="none", outputs=outputs)
     return outputs
 
 
 @pytest.fixture
-def three(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+def three(sweeps: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """Copies of the three sweeps in outputs."""
     monkeypatch.chdir(tmp_path)
-    shutil.copytree(made, "outputs")
+    shutil.copytree(sweeps, "outputs")
     return sorted(Path("outputs").glob("*/*"), key=lambda folder: folder.name[-1])
 
 

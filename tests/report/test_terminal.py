@@ -34,10 +34,10 @@ from gdbench.results.run_settings import find_differing_settings, format_distinc
 FOLDER = Path("outputs/2026-11-23/09-00-00_sweep")
 
 
-def rendered(runs: pd.DataFrame, folder: Path = FOLDER, width: int = 100, each: bool = False) -> str:
+def rendered(runs: pd.DataFrame, folder: Path = FOLDER, width: int = 100, per_run: bool = False) -> str:
     """The report as plain text."""
     file = io.StringIO()
-    Console(file=file, width=width, highlight=False).print(render_sweep(runs, folder, width, each), crop=False)
+    Console(file=file, width=width, highlight=False).print(render_sweep(runs, folder, width, per_run), crop=False)
     return file.getvalue()
 
 
@@ -84,9 +84,9 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, pd.DataFrame]:
     """Real sweeps, not timed."""
     outputs = tmp_path_factory.mktemp("outputs")
     shared = {"timing": "off", "outputs": outputs, "steps": 50, "device": "cpu"}
-    told = {name: gdbench.sweep(**{**shared, **asked}) for name, asked in SWEEPS.items()}
+    sweeps = {name: gdbench.sweep(**{**shared, **asked}) for name, asked in SWEEPS.items()}
     other = gdbench.sweep(**{**shared, **SWEEPS["wide"], **OTHER})
-    return {**told, "wide": pd.concat([told["wide"], other], ignore_index=True)}
+    return {**sweeps, "wide": pd.concat([sweeps["wide"], other], ignore_index=True)}
 
 
 @pytest.fixture(scope="module")
@@ -102,30 +102,30 @@ WIDTHS = ((50, False), (64, True), (80, False), (130, False))
 
 
 @pytest.mark.parametrize(
-    ("name", "width", "each"),
+    ("name", "width", "per_run"),
     representatives(
         [(name, *width) for name in SWEEPS for width in WIDTHS],
         [(name, *WIDTHS[number % 2]) for number, name in enumerate(SWEEPS)],
     ),
 )
 def test_a_report_holds_its_width_and_cuts_nothing(
-    tables: dict[str, pd.DataFrame], name: str, width: int, each: bool
+    tables: dict[str, pd.DataFrame], name: str, width: int, per_run: bool
 ) -> None:
     """At any width no line is longer than it but a path, and the settings of each row stand there whole."""
     runs = tables[name]
-    text = rendered(runs, width=width, each=each)
+    text = rendered(runs, width=width, per_run=per_run)
 
     assert max(len(line) for line in text.splitlines() if not line.startswith(("Files", "Next"))) <= width
     assert "…" not in re.sub(r"^ … and \d+ more.*$", "", text, flags=re.MULTILINE)
     words = text.split()
-    varied = [setting for setting in find_differing_settings(runs) if each or setting != "seed"]
+    varied = [setting for setting in find_differing_settings(runs) if per_run or setting != "seed"]
     shown = (
         build_run_rows(runs)
-        if each
+        if per_run
         else build_configuration_rows(runs, select_comparable(runs)).groupby("problem").head(20)
     )
     for setting in varied:
-        if setting.partition(".")[0] not in ("objective", "steps", "threads"):  # told in headings, with a word beside
+        if setting.partition(".")[0] not in ("objective", "steps", "threads"):  # shown in headings, with a word beside
             assert set(format_distinct(shown[setting])) - {""} <= set(words), setting
 
 
@@ -158,7 +158,7 @@ def test_a_configuration_is_one_row_over_its_seeds(tables: dict[str, pd.DataFram
 def test_every_run_is_a_row_where_it_is_asked_for(tables: dict[str, pd.DataFrame]) -> None:
     """With --each a run is a row, with its seed and the digits by which show finds it; those that left are marked."""
     runs = tables["seeds"]
-    text = rendered(runs, width=UNLIMITED, each=True)
+    text = rendered(runs, width=UNLIMITED, per_run=True)
     header, *rows = text.split("\n\n")[1].splitlines()
 
     assert header.split()[:3] == ["optimizer", "seed", "lr"]
@@ -174,7 +174,7 @@ def test_a_sweep_of_one_seed_has_a_row_a_run(tables: dict[str, pd.DataFrame]) ->
     """Where no seed is repeated, no column speaks of seeds, and both forms show the same rows."""
     runs = tables["lanes"]
 
-    assert rendered(runs) == rendered(runs, each=True)
+    assert rendered(runs) == rendered(runs, per_run=True)
     assert "seeds" not in rendered(runs)
 
 
@@ -355,19 +355,19 @@ def test_an_interval_has_the_digits_of_its_value(value: float, below: float, abo
     """Value and ends, or half of the interval, have the same decimals, and are what they were to a unit of the last."""
     low, high = value / (1 + below), value * (1 + above)
     texts = format_interval_parts(value, low, high)
-    said = format_interval(value, low, high)
-    told = re.findall(r"[\d.]+(?:e-?\d+)?", said)
+    interval = format_interval(value, low, high)
+    numbers = re.findall(r"[\d.]+(?:e-?\d+)?", interval)
 
-    assert len({decimals(text) for text in (*texts, *told)}) == 1
+    assert len({decimals(text) for text in (*texts, *numbers)}) == 1
     for text, true in zip(texts, (value, low, high), strict=True):
         unit = 10.0 ** (-decimals(text) + int(text.partition("e")[2] or 0))
         assert abs(float(text) - true) <= 0.5001 * unit
     assert float(texts[1]) <= float(texts[0]) <= float(texts[2])
     assert float(texts[0]) == pytest.approx(value, rel=0.051)
-    if "±" in said:
+    if "±" in interval:
         unit = 10.0 ** -decimals(texts[0])
         assert abs(high - value - (value - low)) <= 2.01 * unit
-        assert abs(float(told[1]) - (high - low) / 2) <= 1.01 * unit
+        assert abs(float(numbers[1]) - (high - low) / 2) <= 1.01 * unit
 
 
 @pytest.mark.parametrize(

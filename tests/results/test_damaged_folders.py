@@ -31,7 +31,6 @@ VERBS = (
     ("compare", "{one}", "{two}", "--format", "md"),
     ("diff", "{one}", "{two}"),
     ("watch", "{one}", "--once"),
-    ("gate", "benchmarks", "{one}", "times.json"),
     ("archive", "{one}", "--to", "one.zip"),
     ("plan", "resume={one}"),
 )

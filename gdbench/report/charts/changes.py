@@ -5,13 +5,13 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
-from gdbench.report.charts.tooltips import number_tooltip
+from gdbench.report.charts.tooltips import number_tooltip, tooltips
 from gdbench.report.charts.vega_lite import ChartSpec, draw_panels, named_data
 from gdbench.report.style import Style, log_axis
 
 __all__ = ["draw_ratios"]
 
-TOOLTIP = [
+TOOLTIP = tooltips(
     "optimizer:N",
     alt.Tooltip("outcome:N", title="b is"),
     number_tooltip("a", kind="cost"),
@@ -21,7 +21,7 @@ TOOLTIP = [
     number_tooltip("hi", "to", "figure"),
     alt.Tooltip("configuration_a:N", title="a at"),
     alt.Tooltip("configuration_b:N", title="b at"),
-]
+)
 
 
 def draw_ratios(table: pd.DataFrame, style: Style, cost: str) -> ChartSpec:

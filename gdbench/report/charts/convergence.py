@@ -8,7 +8,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from gdbench.report.charts.tooltips import number_tooltip
+from gdbench.report.charts.tooltips import number_tooltip, tooltips
 from gdbench.report.charts.vega_lite import (
     CROSS_MARK,
     MAX_BANDS,
@@ -69,10 +69,10 @@ def draw_convergence(table: pd.DataFrame, style: Style, against: str = "step") -
     line = base.mark_line(aria=False).encode(
         y=y, strokeDash=style.dash_channel(names), opacity=pick_opacity(), detail=detail
     )
-    tooltip = [
+    tooltip = tooltips(
         *("optimizer:N", "configuration:N", number_tooltip("x", against, "cost"), number_tooltip("gap", title, kind)),
         *(number_tooltip("lo", "lower quartile", kind), number_tooltip("hi", "upper quartile", kind), "runs:Q"),
-    ]
+    )
     hover = base.mark_point(size=90, opacity=0, filled=True).encode(y=alt.Y("gap:Q"), tooltip=tooltip)
     layers = [*([band] if has_bands(table) else []), line, hover]
     marked = base.encode(y=alt.Y("gap:Q"), opacity=pick_opacity())

@@ -7,13 +7,13 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from gdbench.report.charts.tooltips import number_tooltip
+from gdbench.report.charts.tooltips import number_tooltip, tooltips
 from gdbench.report.charts.vega_lite import MAX_BANDS, ChartSpec, draw_lines
 from gdbench.report.style import Style, log_axis
 
 __all__ = ["draw_final_losses", "has_bands"]
 
-TOOLTIP = [
+TOOLTIP = tooltips(
     "optimizer:N",
     "configuration:N",
     number_tooltip("final_loss", "final loss"),
@@ -21,7 +21,7 @@ TOOLTIP = [
     number_tooltip("final_loss_hi", "highest of its seeds"),
     number_tooltip("best_loss", "best loss"),
     alt.Tooltip("n:Q", title="seeds"),
-]
+)
 
 
 def has_bands(table: pd.DataFrame) -> bool:

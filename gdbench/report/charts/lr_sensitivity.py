@@ -8,7 +8,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from gdbench.report.charts.tooltips import number_tooltip
+from gdbench.report.charts.tooltips import number_tooltip, tooltips
 from gdbench.report.charts.vega_lite import (
     HEIGHT,
     WIDTH,
@@ -63,10 +63,10 @@ def draw_sensitivity(table: pd.DataFrame, style: Style, cost: str = "gradients")
     line = lines.mark_line(aria=False).encode(strokeDash=style.dash_channel(names))
     points = lines.mark_point(size=34).encode(
         fill=style.fill_channel(names),
-        tooltip=[
+        tooltip=tooltips(
             *("optimizer:N", number_tooltip("lr", "learning rate"), alt.Tooltip("others:N", title="other settings")),
             *(number_tooltip("cost", cost, "cost"), "solved:Q", "runs:Q"),
-        ],
+        ),
     )
     text = _filter_kind(alt.Chart(named_data()), "none").mark_text(text=NOT_REACHED, fontSize=12, aria=False)
     text = text.encode(x=alt.value(WIDTH / 2), y=alt.value(HEIGHT / 2))
@@ -108,10 +108,10 @@ def draw_heatmap(table: pd.DataFrame, cost: str = "gradients") -> ChartSpec:
     base = alt.Chart(named_data()).encode(x=x, y=y)  # one for both layers: a facet wants the same data
     cells = base.mark_rect(stroke=None).encode(
         color=alt.condition("isValid(datum.cost)", colour, alt.value("transparent")),
-        tooltip=[
+        tooltip=tooltips(
             *(number_tooltip("lr"), alt.Tooltip("other:N", title="other settings")),
             *(number_tooltip("cost", cost, "cost"), "solved:Q", alt.Tooltip("broke:Q", title="diverged"), "runs:Q"),
-        ],
+        ),
     )
     marks = base.transform_filter("datum.broke > datum.runs / 2").mark_text(text="×", fontSize=11)
     chart = layer_charts(cells, marks, width=WIDTH + 40)

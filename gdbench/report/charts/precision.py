@@ -5,7 +5,7 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
-from gdbench.report.charts.tooltips import number_tooltip
+from gdbench.report.charts.tooltips import number_tooltip, tooltips
 from gdbench.report.charts.vega_lite import ChartSpec, draw_panels, named_data
 from gdbench.report.style import Style, log_axis
 
@@ -26,6 +26,8 @@ def draw_precision(table: pd.DataFrame, style: Style) -> ChartSpec:
     points = base.mark_point(size=70, filled=True, opacity=1).encode(
         color=style.colour_channel(table["optimizer"], legend=False),
         shape=alt.Shape("dtype:N", title=None, sort=list(table["dtype"].unique()), legend=legend),
-        tooltip=["optimizer:N", "dtype:N", number_tooltip("attained", kind="gap"), "parted:Q", "configuration:N"],
+        tooltip=tooltips(
+            "optimizer:N", "dtype:N", number_tooltip("attained", kind="gap"), "parted:Q", "configuration:N"
+        ),
     )
     return draw_panels(table, line, points, height={"step": 24})

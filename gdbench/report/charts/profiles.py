@@ -6,7 +6,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from gdbench.report.charts.tooltips import number_tooltip
+from gdbench.report.charts.tooltips import number_tooltip, tooltips
 from gdbench.report.charts.vega_lite import (
     HEIGHT,
     MAX_BANDS,
@@ -45,7 +45,7 @@ def draw_profiles(table: pd.DataFrame, style: Style, across: str = "ratio") -> C
     line = base.mark_line(interpolate="step-after", aria=False).encode(strokeDash=style.dash_channel(names))
     cost = number_tooltip(across, kind="figure" if across == "ratio" else "cost")
     points = base.mark_point(size=60, opacity=0, filled=True).encode(
-        opacity=alt.OpacityValue(0), tooltip=["optimizer:N", cost, SHARE_TOOLTIP, "problems:Q"]
+        opacity=alt.OpacityValue(0), tooltip=tooltips("optimizer:N", cost, SHARE_TOOLTIP, "problems:Q")
     )
     rows = json_records(style.sort_grey_first(extended))
     size = {"width": WIDTH + 90, "height": HEIGHT + 20}
@@ -74,7 +74,7 @@ def draw_ecdf(table: pd.DataFrame, style: Style) -> ChartSpec:
     points = base.mark_point(size=60, filled=True, opacity=0).encode(
         y=y,
         opacity=alt.OpacityValue(0),
-        tooltip=["optimizer:N", number_tooltip("cost", kind="cost"), SHARE_TOOLTIP],
+        tooltip=tooltips("optimizer:N", number_tooltip("cost", kind="cost"), SHARE_TOOLTIP),
     )
     layers = [*([band] if has_bands(table) else []), line, points]
     chart = layer_charts(*layers, params=[PICK], width=2 * WIDTH, height=HEIGHT + 40)
@@ -94,7 +94,7 @@ def draw_ranks(table: pd.DataFrame, style: Style, difference: float) -> ChartSpe
     x = alt.X("lo:Q", title="average rank (1 is best)", scale=scale, axis=alt.Axis(tickMinStep=1))
     rule = base.mark_rule(strokeWidth=2, aria=False, clip=True).encode(x=x, x2=alt.X2("hi:Q"))
     point = base.mark_point(filled=True, size=80, opacity=1).encode(
-        x=alt.X("rank:Q"), tooltip=["optimizer:N", alt.Tooltip("rank:Q", format=".2f")]
+        x=alt.X("rank:Q"), tooltip=tooltips("optimizer:N", alt.Tooltip("rank:Q", format=".2f"))
     )
     chart = layer_charts(rule, point, width=2 * WIDTH, height={"step": 22})
     return ChartSpec(chart, {"table": json_records(ranks.drop(columns=["solver", "p"]))})
@@ -104,5 +104,7 @@ def draw_best_of_k(table: pd.DataFrame, style: Style) -> ChartSpec:
     """The median lowest cost of k configurations, one panel per problem, where ``median`` is finite."""
     x = log_axis(alt.X, "k", "trials (configurations drawn at random)")
     y = log_axis(alt.Y, "median", "gradients to target")
-    tooltip = ["optimizer:N", "k:Q", number_tooltip("median", kind="cost"), alt.Tooltip("reached:Q", format=".0%")]
+    tooltip = tooltips(
+        "optimizer:N", "k:Q", number_tooltip("median", kind="cost"), alt.Tooltip("reached:Q", format=".0%")
+    )
     return draw_lines(table[np.isfinite(table["median"])], style, x, y, tooltip)

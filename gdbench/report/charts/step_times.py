@@ -8,7 +8,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from gdbench.report.charts.tooltips import number_tooltip
+from gdbench.report.charts.tooltips import number_tooltip, tooltips
 from gdbench.report.charts.vega_lite import ChartSpec, draw_panels, json_records, named_data
 from gdbench.report.number_format import format_seconds
 from gdbench.report.style import Style, log_axis
@@ -41,14 +41,14 @@ def draw_step_times(table: pd.DataFrame, style: Style) -> ChartSpec:
     points = base.mark_point(filled=True, size=60).encode(
         x=log_axis(alt.X, "step_s", STEP_TIME, room=8),
         shape=_shape_channel(table["impl"]),
-        tooltip=[
+        tooltip=tooltips(
             *("optimizer:N", "impl:N", number_tooltip("step_s", "step", "microseconds")),
             *(
                 number_tooltip("step_time_ratio", "vs reference", "figure"),
                 number_tooltip("vs_manual", "vs manual", "figure"),
             ),
             alt.Tooltip("noise:Q", format=".0%"),
-        ],
+        ),
     )
     return draw_panels(scaled, bars, points, height={"step": 13 if len(impls) > 1 else 22})
 
@@ -71,10 +71,10 @@ def draw_time_split(table: pd.DataFrame, style: Style) -> ChartSpec:
         fill=style.fill_channel(names),
         opacity=alt.OpacityValue(1),
         shape=_shape_channel(table["impl"]),
-        tooltip=[
+        tooltip=tooltips(
             *("optimizer:N", "impl:N", "configuration:N", "steps:Q"),
             *(number_tooltip("step_us", "step", "microseconds"), alt.Tooltip("time:N", title="to target")),
-        ],
+        ),
     )
     rows = [*json_records(table.assign(kind="run")), *_equal_time_lines(table)]
     return draw_panels(table, lines, labels, points, rows=rows)

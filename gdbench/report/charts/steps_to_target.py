@@ -5,13 +5,13 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
-from gdbench.report.charts.tooltips import number_tooltip
+from gdbench.report.charts.tooltips import number_tooltip, tooltips
 from gdbench.report.charts.vega_lite import ChartSpec, draw_lines
 from gdbench.report.style import Style, log_axis
 
 __all__ = ["draw_steps_to_target"]
 
-TOOLTIP = ["optimizer:N", "configuration:N", number_tooltip("target"), number_tooltip("steps", kind="cost")]
+TOOLTIP = tooltips("optimizer:N", "configuration:N", number_tooltip("target"), number_tooltip("steps", kind="cost"))
 
 
 def draw_steps_to_target(table: pd.DataFrame, style: Style) -> ChartSpec:

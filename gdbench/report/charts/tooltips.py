@@ -10,7 +10,7 @@ from typing import Any
 
 import altair as alt
 
-__all__ = ["KINDS", "format_tooltips", "number_tooltip"]
+__all__ = ["KINDS", "format_tooltips", "number_tooltip", "tooltips"]
 
 KINDS = {
     "number": "({size} == 0 ? '0' : {size} >= 9.9995e-5 && {size} < 9999.5 ? format({value}, '.4~r')"
@@ -31,6 +31,11 @@ MARK = "as the tables: "
 def number_tooltip(field: str, title: str | None = None, kind: str = "number") -> alt.Tooltip:
     """The tooltip of a number of one of KINDS."""
     return alt.Tooltip(f"{field}:Q", title=title or field, format=f"{MARK}{kind}")
+
+
+def tooltips(*fields: str | alt.Tooltip) -> list[alt.Tooltip]:
+    """The tooltip of a point, names in Altair's shorthand; Altair is slow to infer a channel from a text by itself."""
+    return [alt.Tooltip(field) if isinstance(field, str) else field for field in fields]
 
 
 def format_tooltips(layer: dict[str, Any]) -> dict[str, Any]:

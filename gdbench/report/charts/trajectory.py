@@ -9,7 +9,7 @@ import contourpy
 import numpy as np
 import pandas as pd
 
-from gdbench.report.charts.tooltips import number_tooltip
+from gdbench.report.charts.tooltips import number_tooltip, tooltips
 from gdbench.report.charts.vega_lite import (
     CROSS_MARK,
     PICK,
@@ -24,7 +24,7 @@ from gdbench.report.style import Style
 __all__ = ["compute_contours", "draw_paths"]
 
 SIDE = 380
-TOOLTIP = ["optimizer:N", "configuration:N", "step:Q", *map(number_tooltip, ("x", "y", "loss"))]
+TOOLTIP = tooltips("optimizer:N", "configuration:N", "step:Q", *map(number_tooltip, ("x", "y", "loss")))
 
 Box = dict[str, tuple[float, float]]
 

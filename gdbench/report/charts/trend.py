@@ -6,18 +6,18 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from gdbench.report.charts.tooltips import number_tooltip
+from gdbench.report.charts.tooltips import number_tooltip, tooltips
 from gdbench.report.charts.vega_lite import WIDTH, ChartSpec, draw_panels, json_records, named_data
 from gdbench.report.style import COLOURS
 
 __all__ = ["draw_trend"]
 
 HEIGHT = 96
-TOOLTIP = ["commit:N", "subject:N", alt.Tooltip("day:N", title="on"), number_tooltip("value", kind="cost")]
-CHANGE_TOOLTIP = [
+TOOLTIP = tooltips("commit:N", "subject:N", alt.Tooltip("day:N", title="on"), number_tooltip("value", kind="cost"))
+CHANGE_TOOLTIP = tooltips(
     *(alt.Tooltip("commit:N", title="since"), "subject:N"),
     *(alt.Tooltip("base:N", title="from"), alt.Tooltip("head:N", title="to")),
-]
+)
 
 
 def draw_trend(points: pd.DataFrame, changes: pd.DataFrame, title: str) -> ChartSpec:

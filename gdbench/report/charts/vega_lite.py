@@ -14,7 +14,7 @@ import altair as alt
 import pandas as pd
 
 from gdbench.report.charts.tooltips import format_tooltips
-from gdbench.report.json_format import to_json_value
+from gdbench.report.json_format import to_json_column
 from gdbench.report.style import Style, vega_theme
 
 __all__ = [
@@ -36,8 +36,6 @@ PICK: dict[str, Any] = {
     "views": ["first"],
 }
 """Selection: a click on a legend entry highlights that optimizer; a click elsewhere resets it."""
-SIGNIFICANT = 6
-"""Digits of the numbers in a chart's data."""
 
 
 class ChartSpec(NamedTuple):
@@ -79,7 +77,7 @@ def named_data(name: str = "table") -> alt.NamedData:
 
 def json_records(table: pd.DataFrame) -> list[dict[str, Any]]:
     """The rows of a table as JSON objects; numbers that are not finite become null."""
-    columns = {str(name): [to_json_value(value, SIGNIFICANT) for value in table[name].tolist()] for name in table}
+    columns = {str(name): to_json_column(table[name]) for name in table}
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 

@@ -20,7 +20,7 @@ from gdbench import __version__
 from gdbench.report.build import Report
 from gdbench.report.caveats import list_caveats
 from gdbench.report.charts.vega_lite import MAX_PANELS, Figure, page_specification
-from gdbench.report.json_format import to_json_value
+from gdbench.report.json_format import to_json_column
 from gdbench.report.number_format import format_number
 from gdbench.report.report_data import ReportTable, Section
 from gdbench.report.repro_command import repro_command
@@ -33,8 +33,6 @@ __all__ = ["json_for_script", "render_page", "render_table", "render_template"]
 HERE = Path(__file__).parent
 FIRST_ROWS = 50
 """Runs in the table without JavaScript."""
-SIGNIFICANT = 6
-"""Digits of the numbers in the page's data."""
 COLUMNS = {
     "problem": "problem",
     "optimizer": "optimizer",
@@ -130,24 +128,24 @@ def _section_context(section: Section) -> dict[str, Any]:
 
 
 def render_table(table: ReportTable, headers: Sequence[str] = ()) -> Markup:
-    """Head and body of an HTML table whose cells carry their sort key; ``headers`` replace the usual ones."""
-    frame = table.table
-    classes = ["l" if is_text_column(frame, str(name)) else "r" for name in frame]
-    head = "".join(
-        f'<th scope="col" class="{side}"><button type="button">{html.escape(header)}</button></th>'
-        for header, side in zip(headers or column_headers(frame), classes, strict=True)
-    )
-    values = [frame[name].tolist() for name in frame]
-    body = "".join(
-        "<tr>"
-        + "".join(
-            f'<td class="{side}"{_sort_attribute(column[place])}>{escape_unbroken(cell)}</td>'
-            for cell, side, column in zip(row, classes, values, strict=True)
-        )
-        + "</tr>"
-        for place, row in enumerate(format_cells(frame))
-    )
-    return Markup(f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>")
+    """Head and body of an HTML table without empty columns; ``headers`` replace the usual ones.
+
+    Numbers carry the value by which they are sorted.
+    """
+    texts = list(zip(*format_cells(table.table), strict=True))  # a column each
+    names = headers or column_headers(table.table)
+    head, columns = [], []
+    for name, header, cells in zip(table.table, names, texts, strict=False):  # a table without rows has no texts
+        if any(cells):
+            side = "l" if is_text_column(table.table, str(name)) else "r"
+            button = f'<button type="button">{html.escape(header)}</button>'
+            head.append(f'<th scope="col" class="{side}">{button}</th>')
+            values = zip(cells, table.table[name].tolist(), strict=True)
+            columns.append(
+                [f'<td class="{side}"{_sort_attribute(value)}>{escape_unbroken(cell)}</td>' for cell, value in values]
+            )
+    body = "".join(f"<tr>{''.join(row)}</tr>" for row in zip(*columns, strict=True))
+    return Markup(f"<thead><tr>{''.join(head)}</tr></thead><tbody>{body}</tbody>")
 
 
 def escape_unbroken(text: str) -> Markup:
@@ -250,6 +248,6 @@ def _relative_link(target: Path, start: Path) -> str:
 def _encode_column(values: pd.Series) -> Any:
     """Numbers with six digits; texts as codes and the distinct texts, which are far fewer."""
     if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
-        return [to_json_value(value, SIGNIFICANT) for value in values.tolist()]
+        return to_json_column(values)
     codes, names = pd.factorize(values.astype(object))
     return {"names": [str(name) for name in names], "codes": codes.tolist()}
