@@ -19,7 +19,5 @@ def resolve_device(name: str) -> torch.device:
     if name == "auto":
         name = seen[0]
     if name not in seen and not (name == "cuda" and "cuda:0" in seen):
-        raise Unavailable(
-            f"device={name} is not available (torch finds: {', '.join(seen)}). Use device=auto."
-        )
+        raise Unavailable(f"device={name} is not available (torch finds: {', '.join(seen)}). Use device=auto.")
     return torch.device("cuda:0" if name == "cuda" else name)
