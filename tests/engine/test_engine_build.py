@@ -135,7 +135,7 @@ def test_auto_dtype_is_the_objectives_own(overrides: list[str], dtype: torch.dty
         (["optimizer=lbfgs", "impl=compiled"], "optimizer=lbfgs has no compiled implementation; try impl=torch"),
         (["optimizer=armijo", "impl=torch"], "optimizer=armijo has no torch implementation; try impl=manual"),
         (["optimizer=armijo", "impl=fused"], "optimizer=armijo has no fused implementation; try impl=manual"),
-        (["device=cuda:99"], "device=cuda:99 is not there"),
+        (["device=cuda:99"], "device=cuda:99 is not available"),
     ],
 )
 def test_what_is_not_to_be_had_says_why(overrides: list[str], reason: str) -> None:
