@@ -14,10 +14,19 @@ from gdbench.report.number_format import NEVER, format_gap, format_number, forma
 from gdbench.report.setting_labels import METRIC_WORDS, SETTING_PHRASES, setting_header
 from gdbench.results.ranking import OUTCOMES, select_best
 from gdbench.results.run_settings import find_differing_settings, format_among
+from gdbench.results.statuses import STATUSES
 from gdbench.results.tuned_choices import SPIKE
 
 __all__ = [
-    *("describe_best", "describe_choice", "describe_edge", "describe_equals", "describe_range", "describe_result"),
+    *(
+        "count_statuses",
+        "describe_best",
+        "describe_choice",
+        "describe_edge",
+        "describe_equals",
+        "describe_range",
+        "describe_result",
+    ),
     *("format_result", "join_some"),
 ]
 
@@ -25,6 +34,12 @@ MAX_NAMES = 4
 """Configurations named in a sentence; of more the rest are counted."""
 NAMED_FIRST = ("objective", "optimizer", "impl", "lr", "seed")
 """Settings with a fixed place in the sentence on the best configuration."""
+
+
+def count_statuses(statuses: pd.Series) -> str:
+    """The number of runs of each status: 3 target, 1 diverged."""
+    counts = statuses.value_counts()
+    return ", ".join(f"{counts[name]:,} {name}" for name in STATUSES if name in counts)
 
 
 def format_result(value: float, measure: str) -> str:

@@ -21,9 +21,8 @@ from gdbench.report.result_text import (
     format_result,
     join_some,
 )
-from gdbench.results.statuses import STATUSES
 
-__all__ = ["count_statuses", "format_factor", "verdict_sentences", "verdict_table"]
+__all__ = ["format_factor", "verdict_sentences", "verdict_table"]
 
 RULE = (
     "Each method at its best configuration, by the median over all of its seeds. Methods that reach the target and end"
@@ -44,12 +43,6 @@ def format_factor(ratio: float) -> str:
     if ratio >= 1000:
         return format_number(float(f"{ratio:.3g}")) + "×"
     return f"{format_digits(ratio, 3 if ratio < 10 else 2)}×"
-
-
-def count_statuses(statuses: pd.Series) -> str:
-    """The number of runs of each status: 3 target, 1 diverged."""
-    counts = statuses.value_counts()
-    return ", ".join(f"{counts[name]:,} {name}" for name in STATUSES if name in counts)
 
 
 def verdict_sentences(verdict: pd.DataFrame) -> list[str]:

@@ -11,7 +11,7 @@ from gdbench.report.build import Report
 from gdbench.report.caveats import list_caveats
 from gdbench.report.escaping import escape_latex, escape_markdown
 from gdbench.report.report_data import ReportTable
-from gdbench.report.summary_text import count_statuses
+from gdbench.report.result_text import count_statuses
 from gdbench.report.table_cells import column_headers, format_cells, is_text_column
 
 __all__ = ["format_markdown", "latex_table", "markdown_table"]

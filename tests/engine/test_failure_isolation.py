@@ -323,7 +323,7 @@ def test_show_prints_where_a_run_failed(own: Path, command: Callable[..., Any]) 
 
     assert "\n" not in row["error"]
     assert shown.code == 0
-    assert "# where it failed\nTraceback (most recent call last):" in shown.out
+    assert "# traceback\nTraceback (most recent call last):" in shown.out
     assert "in fn\n    raise ArithmeticError" in shown.out
 
 

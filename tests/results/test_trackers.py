@@ -515,9 +515,8 @@ def test_mistakes_are_told_before_anything_runs(
     absent = [command("export", "wandb", str(few)), command("lr=0.1", "tracker=[wandb]", "outputs=none")]
     monkeypatch.undo()
 
-    assert all(
-        "tracker=mlflo is not known. Did you mean mlflow? Allowed: mlflow, wandb, " in each.err for each in unknown
-    )
+    for done, place in zip(unknown, ("export mlflo", "tracker=mlflo"), strict=True):
+        assert f"{place} is not known. Did you mean mlflow? Allowed: mlflow, wandb, " in done.err
     assert all(each.err.endswith(f"wandb is not installed: {format_install_command('wandb')}\n") for each in absent)
     assert {each.code for each in (*unknown, *absent)} == {2}
     assert {each.err.count("\n") for each in (*unknown, *absent)} == {1}

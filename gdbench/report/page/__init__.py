@@ -24,8 +24,8 @@ from gdbench.report.json_format import to_json_column
 from gdbench.report.number_format import format_number
 from gdbench.report.report_data import ReportTable, Section
 from gdbench.report.repro_command import repro_command
+from gdbench.report.result_text import count_statuses
 from gdbench.report.style import vega_theme
-from gdbench.report.summary_text import count_statuses
 from gdbench.report.table_cells import column_headers, column_kind, format_cells, is_text_column, shorten_numbers
 
 __all__ = ["json_for_script", "render_page", "render_table", "render_template"]

@@ -16,9 +16,8 @@ from gdbench.analysis.ranked_rows import build_configuration_rows, build_run_row
 from gdbench.errors import format_count
 from gdbench.report.caveats import list_caveats
 from gdbench.report.number_format import format_value
-from gdbench.report.result_text import describe_best
+from gdbench.report.result_text import count_statuses, describe_best
 from gdbench.report.setting_labels import SETTING_PHRASES
-from gdbench.report.summary_text import count_statuses
 from gdbench.report.terminal.column_fitting import UNLIMITED, FittedTable, describe_dropped, fit_columns, make_console
 from gdbench.report.terminal.sweep_table import explain_marks, sweep_columns
 from gdbench.results.columns import SETTINGS
