@@ -18,12 +18,12 @@ def compute_lr_sensitivity(compared: pd.DataFrame, cost: str = "gradients") -> p
     """Cost to the target at each lr: one row per problem, solver, lr and set of other hyper-parameters.
 
     Input: comparable runs. Columns: problem, solver, lr, others (the other hyper-parameters as text), cost (median over
-    seeds; inf where more than half did not solve), lo and hi (quartiles), runs, solved, broke (diverged or nonfinite
+    seeds; inf where more than half did not solve), lo and hi (quartiles), runs, solved, diverged (diverged or nonfinite
     runs), smoothness (L of the objective; null if not stated), chosen (whether tune chose it).
     """
     table = compute_costs(compared, cost).assign(
         hit=lambda rows: np.isfinite(rows["cost"]),
-        broke=compared["status"].isin(DIVERGING),
+        diverged=compared["status"].isin(DIVERGING),
         smoothness=to_floats(compared, "smoothness"),
         chosen=to_floats(compared, "tuned_place").notna(),
         others=compared["configuration"].str.replace(
@@ -39,7 +39,7 @@ def compute_lr_sensitivity(compared: pd.DataFrame, cost: str = "gradients") -> p
     counted = groups.agg(
         runs=("cost", "size"),
         solved=("hit", "sum"),
-        broke=("broke", "sum"),
+        diverged=("diverged", "sum"),
         smoothness=("smoothness", "first"),
         chosen=("chosen", "any"),
     )

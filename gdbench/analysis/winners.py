@@ -26,9 +26,21 @@ ALPHA = 0.05
 COLUMNS = [
     *("problem", "cost", "outcome", "measure", "winner", "configuration", "lr", "value", "value_lo", "value_hi", "n"),
     *("final_gap", "final_loss", "best_loss", "runner_up", "ratio", "runner_up_value", "runner_up_outcome", "tied"),
-    *("seeds", "needed", "held_out", "edge", "sooner", "solvers", "solved", "targeted", "runs", "reached", "left"),
     *(
-        "broke",
+        "seeds",
+        "needed",
+        "held_out",
+        "edge",
+        "cheaper_but_left",
+        "solvers",
+        "solved",
+        "targeted",
+        "runs",
+        "reached",
+        "left",
+    ),
+    *(
+        "diverged",
         "failed",
         "processes",
         "shifted",
@@ -65,10 +77,10 @@ def find_winners(runs: pd.DataFrame, compared: pd.DataFrame) -> pd.DataFrame:
     - seeds: number in common; needed: number that the test needs (null where reached, or where no seed matters);
       held_out: whether the test used seeds that selected nothing.
     - edge, equals, tuned_for, passed, passed_configuration, passed_value: see ``winner_notes.describe_winner``.
-    - sooner: the configuration that reached the target at lower cost and left it again.
+    - cheaper_but_left: the configuration that reached the target at lower cost and left it again.
     - solvers, solved: number of solvers, and of those whose best stays at the target; targeted: the problem has a
       target.
-    - runs, reached, left (of those), broke (diverged or nonfinite), failed: numbers of runs; shifted: runs excluded
+    - runs, reached, left (of those), diverged (diverged or nonfinite), failed: numbers of runs; shifted: runs excluded
       because weight decay shifts the minimum.
 
     Solvers without randomness are compared exactly: equal values tie; of seconds, those within noise
@@ -115,7 +127,7 @@ def _describe_problem(pool: pd.DataFrame, table: pd.DataFrame, cost: str) -> dic
         "runner_up_outcome": None if second is None else second["outcome"],
         "tied": ", ".join(rivals["solver"][tied]),
         **test,
-        "sooner": _find_sooner(table, first),
+        "cheaper_but_left": _find_sooner(table, first),
         **describe_winner(table, first),
         **counts,
     }
@@ -218,6 +230,6 @@ def _count_runs(pool: pd.DataFrame) -> dict[str, Any]:
         "runs": len(pool),
         "reached": int(status.eq("target").sum()),
         "left": int((status.eq("target") & ~has_settled(pool)).sum()),
-        "broke": int(status.isin(DIVERGING).sum()),
+        "diverged": int(status.isin(DIVERGING).sum()),
         "failed": int((~status.isin([*SOUND, *DIVERGING])).sum()),
     }

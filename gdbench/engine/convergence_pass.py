@@ -56,7 +56,7 @@ class PassResult:
     grad_norms: Array
     points: Array
     marks: tuple[dict[int, bytes], ...] = ()
-    """Of single runs that will be timed: by step, the digest of the judged point, for the proof of work."""
+    """Step -> digest of the judged point, for single runs that will be timed: the timed pass is compared with these."""
 
 
 def run_observed_pass(
@@ -107,7 +107,8 @@ def run_observed_pass(
 
 
 MakeObserver = Callable[..., Observer]
-"""``make_observer(counts)``: the observer of a method of which work is counted or is one gradient a step."""
+"""``make_observer(counts_work)``: ``counts_work`` says whether gradients and evaluations are counted; if not, each step
+is one gradient."""
 Ended = tuple[Params, tuple[Params, Any], Observer]
 """The last judged point, the method's own x and state there, and what was observed before it."""
 
@@ -123,7 +124,7 @@ def _run_alone(
     """One run, step by step, observed after each."""
     method = cell.solo_method(0)
     observer = make_observer(not method.constant_cost)
-    look = _make_look(method, cell.judge(laned=False), observer, trace, before_steps)
+    look = _make_step_observer(method, cell.judge(laned=False), observer, trace, before_steps)
     x, state = descent(method, oracle, x, range(cell.steps), look=look)
     return method.output_at(x, state), (x, state), observer
 
@@ -136,11 +137,11 @@ def _run_eager_lanes(
     trace: TraceRecorder,
     before_steps: StepCallback,
 ) -> Ended:
-    """The same of lanes, some of which may be dropped after every ``DROP_INTERVAL`` steps."""
+    """Lanes, step by step, observed after each; non-finite ones are dropped every ``DROP_INTERVAL`` steps."""
     method = cell.make_method(cell.laned_hyper())
     observer, state = make_observer(not method.constant_cost, eager_lanes=True), method.begin(x, laned=True)
     for k in range(0, cell.steps, DROP_INTERVAL):
-        look = _make_look(method, oracle, observer, trace, before_steps)
+        look = _make_step_observer(method, oracle, observer, trace, before_steps)
         x, state = descent(method, oracle, x, range(k, min(k + DROP_INTERVAL, cell.steps)), state, look)
         lanes = observer.find_finite_lanes()
         if lanes is not None:
@@ -159,7 +160,7 @@ def _select_lanes(tree: Any, count: int, lanes: Tensor) -> Any:
     return assemble(describe_form(tree), [pick(tensor) for tensor in list_tensors(tree)])
 
 
-def _make_look(
+def _make_step_observer(
     method: Method, judge: Oracle, observer: Observer, trace: TraceRecorder, before_steps: StepCallback
 ) -> Look:
     def look(k: int, x: Params, seen: StepInfo) -> None:

@@ -18,7 +18,7 @@ __all__ = ["HitLog", "count_misses"]
 def count_misses(
     best: Tensor, targets: tuple[Tensor, ...], after: Tensor, misses: tuple[Tensor, ...]
 ) -> tuple[Tensor, ...]:
-    """At how many of the ``after`` = k + 1 points the best loss was above each target: its first-hit step, in the end.
+    """First-hit step of each target, as the number of the ``after`` = k + 1 points with a best loss above it.
 
     A comparison alone, without a branch or a transfer from the device.
     """
@@ -26,7 +26,7 @@ def count_misses(
 
 
 class _Hits(NamedTuple):
-    """Lanes, by their first number, that reached targets in one step: how many they had reached before and after."""
+    """Lanes that reached targets in one step, numbered as before any was dropped: targets reached before and after."""
 
     lanes: Tensor
     step: int
@@ -48,7 +48,7 @@ class HitLog:
         self.hits: list[_Hits] = []
 
     def record(self, k: int, best: Tensor, rows: Tensor | None) -> None:
-        """Record the lanes whose best loss ``[L]`` reaches a target at step k; ``rows`` are their first numbers."""
+        """Record the lanes whose best loss ``[L]`` reaches a target at step k; ``rows``: their numbers before drops."""
         lanes = (best <= self.next).nonzero()[:, 0]
         if not len(lanes):
             return

@@ -20,7 +20,7 @@ from gdbench.tree import Params, leaves
 __all__ = ["Observations", "Observer", "ObserverSpec", "ObserverState", "compute_judged_loss", "observe_point"]
 
 MIN_LANES = 1024
-"""Fewer lanes cost what their operations cost to dispatch, however many of them are left."""
+"""Below this many lanes the dispatch of operations dominates, so that dropping lanes saves nothing."""
 MAX_FINITE_SHARE = 0.75
 """Lanes are dropped when at most this share of them is finite: to copy the others costs about a step."""
 
@@ -172,7 +172,7 @@ def compute_judged_loss(loss: Tensor, dtype: torch.dtype, maximize: bool) -> Ten
 def is_finite(loss: Tensor, x: Params, grad: Params, laned: bool) -> Tensor:
     """Whether loss, gradient and x are all finite, ``[L]`` if ``laned``, else ``[]``: of one run, or of all lanes.
 
-    Only then is zero, and not NaN, what is left of each minus itself.
+    x - x is 0 if x is finite, else NaN.
 
     Zero times each would do as well, but torch's compiler takes that for zero, whatever it is. NaN alone is not
     equal to itself; beside a Python number a comparison would take twice as long. Sums in place save the allocation of

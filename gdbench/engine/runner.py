@@ -56,10 +56,11 @@ def ignore_progress(lane_steps: int) -> None:
 
 
 def run_cell(cell: Cell, clock: Clock | None = None, progress: ProgressCallback = ignore_progress) -> CellResult:
-    """The result of a cell: all runs observed, then some timed; copies by an ineffective seed run once.
+    """The result of a cell: all runs observed, then some timed.
 
-    A run that raises, or that torch refuses, is a row that says so; its siblings have the rows that they have without
-    it. Raises ``Unavailable`` where there is no such compiled program, whatever its numbers.
+    Runs that differ only in a seed without effect are executed once. A run that raises, or that torch refuses, is a
+    row that says so; its siblings have the rows that they have without it. Raises ``Unavailable`` if the method cannot
+    be compiled at all, for any hyper-parameters.
     """
     return run_seeded(cell, progress, lambda cell, repeats, progress: _run_checked(cell, repeats, clock, progress))
 
@@ -67,11 +68,11 @@ def run_cell(cell: Cell, clock: Clock | None = None, progress: ProgressCallback 
 def _run_checked(cell: Cell, repeats: bool, clock: Clock | None, progress: ProgressCallback) -> CellResult:
     """The result of a cell whose random draws are known; ``repeats``: whether its first steps repeat."""
     distinct, back = _select_distinct(cell)
-    apart = find_overflowing_runs(distinct)
-    some_apart = bool(apart.any() and not apart.all())
-    laned, how = choose_execution_mode(distinct.take(np.flatnonzero(~apart)) if some_apart else distinct)
+    overflowing = find_overflowing_runs(distinct)
+    some_overflow = bool(overflowing.any() and not overflowing.all())
+    laned, how = choose_execution_mode(distinct.take(np.flatnonzero(~overflowing)) if some_overflow else distinct)
     started, before = time.perf_counter(), read_states()
-    observed = _observe(distinct, laned, apart, progress)
+    observed = _observe(distinct, laned, overflowing, progress)
     convergence_pass_s = time.perf_counter() - started
     find_late_draws(distinct, before)
     result, rows = observed.result, observed.rows
@@ -174,10 +175,10 @@ class _ObservedCell:
     """Of runs executed one by one: the digests of their points at marked steps."""
 
 
-def _observe(cell: Cell, laned: bool, apart: Array, progress: ProgressCallback) -> _ObservedCell:
-    """Observe all runs of a cell: in chunks of lanes, or one by one, as those ``apart`` always are."""
+def _observe(cell: Cell, laned: bool, overflowing: Array, progress: ProgressCallback) -> _ObservedCell:
+    """Observe all runs of a cell: in chunks of lanes, or one by one, as those ``overflowing`` always are."""
     traced = select_traced_runs(cell)
-    chunks = split_into_chunks(cell, np.flatnonzero(~apart), laned)
+    chunks = split_into_chunks(cell, np.flatnonzero(~overflowing), laned)
     with contextlib.suppress(Exception):  # what raises here raises in every run, whose row says so
         # Made once, before the chunks share them.
         _ = cell.objective, cell.one_seed, cell.oracle(laned), cell.rounding, cell.varied, cell.fused
@@ -190,7 +191,7 @@ def _observe(cell: Cell, laned: bool, apart: Array, progress: ProgressCallback) 
     )
     attempts += _run_chunks(
         lambda rows, before_steps: observe_runs(cell, rows, False, traced, before_steps, isolation),
-        list(np.flatnonzero(apart)[:, None]),
+        list(np.flatnonzero(overflowing)[:, None]),
         cell,
         progress,
     )
@@ -205,7 +206,7 @@ def _observe(cell: Cell, laned: bool, apart: Array, progress: ProgressCallback) 
         for row, digests in zip(rows, result.marks, strict=True)
     }
     beyond = f"a number of it is beyond {str(cell.dtype).removeprefix('torch.')}"
-    alone = dict.fromkeys(np.flatnonzero(apart).tolist(), beyond) if laned else {}
+    alone = dict.fromkeys(np.flatnonzero(overflowing).tolist(), beyond) if laned else {}
     return _ObservedCell(
         concatenate(results) if results else None,
         np.concatenate([np.empty(0, np.int64), *rows]),

@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 REFERENCE_STEPS = 100
-"""The longest block of a reference, which has no run whose steps could end."""
+"""Steps of the reference loop per block, at most."""
 
 Call = Callable[[], object]
 Prepare = Callable[[int], Call]

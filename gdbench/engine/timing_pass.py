@@ -33,11 +33,11 @@ __all__ = ["time_runs"]
 Array = npt.NDArray[Any]
 SNAPSHOT_COUNT = 4
 BLOCKS_SHARE = 0.75
-"""Of a run's share of the budget; the rest goes into its proof of work, snapshots and calibration."""
+"""Of a run's share of the budget; the rest is for its verification, snapshots and calibration."""
 MIN_SHARE_S = 0.02
-"""Less than this is not enough to time a run; the rest of the cell then takes the median."""
+"""Less than this is not enough to time a run; the remaining runs get the median step time of those timed."""
 VERIFICATION_SHARE = 0.25
-"""Of a cell's budget the bare pass of a proof may take so much; beyond it only the first steps of a run are proven."""
+"""Of a cell's budget, for the verification pass of a run; of longer runs only the first steps are verified."""
 
 
 @dataclass(frozen=True)
@@ -92,9 +92,9 @@ def time_runs(cell: Cell, observed: ObservedRuns, clock: Clock) -> Timings | Non
             if count and left < MIN_SHARE_S:
                 break
             share = max(BLOCKS_SHARE * left / (len(order) - count), MIN_SHARE_S)
-            hits = int(steps_to_target[row]) if steps_to_target[row] is not np.ma.masked else None
+            target_step = int(steps_to_target[row]) if steps_to_target[row] is not np.ma.masked else None
             try:
-                _RunTimer(cell, int(row), clock).run(timings, share, hits, observed)
+                _RunTimer(cell, int(row), clock).run(timings, share, target_step, observed)
             except USER_ERRORS as error:  # it did not raise in the convergence pass
                 timings.errors[int(row)] = f"the timed pass raised {describe_exception(error)}"
     timings.forget(list(timings.errors))
@@ -149,7 +149,7 @@ class _RunTimer:
         if proof.difference:
             timings.errors[row] = proof.difference
             return
-        prepare, most = self._blocks(self.oracle)
+        prepare, most = self._make_block_source(self.oracle)
         samples = measure_blocks(
             prepare, make_notebook_loop(), self.clock, MeasurementPlan(seconds=0.8 * share, most_steps=most)
         )
@@ -166,7 +166,7 @@ class _RunTimer:
         if difference := verify_again(self.cell, row, proof):
             timings.errors[row] = difference
 
-    def _blocks(self, oracle: Oracle) -> tuple[Prepare, int]:
+    def _make_block_source(self, oracle: Oracle) -> tuple[Prepare, int]:
         """Blocks of steps from snapshots spread over the run, and the longest that stays within its steps."""
         method, turns = self.method, itertools.cycle(self.snapshots)
 
@@ -194,7 +194,7 @@ class _RunTimer:
     def _update(self, seconds: float) -> float:
         """The step time with a fixed gradient: the cost of the update."""
         loss, gradient = self.oracle.grad(self.start, 0)
-        prepare, most = self._blocks(_FixedGradientOracle(loss.detach(), gradient, self.cell.objective.prox))
+        prepare, most = self._make_block_source(_FixedGradientOracle(loss.detach(), gradient, self.cell.objective.prox))
         plan = MeasurementPlan(seconds=seconds, most_steps=most)
         return measure_blocks(prepare, make_notebook_loop(), self.clock, plan).step[0]
 

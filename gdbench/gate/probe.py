@@ -23,7 +23,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
-WORK, LOADER = Path(__file__).parents[1] / "engine" / "op_counter.py", Path(__file__).with_name("facade_loader.py")
+OP_COUNTER, LOADER = (
+    Path(__file__).parents[1] / "engine" / "op_counter.py",
+    Path(__file__).with_name("facade_loader.py"),
+)
 """Files of the head, which are loaded by their path."""
 STEADY = 10
 """The step, counted from 0, whose work represents all but the first."""
@@ -211,7 +214,7 @@ def _hash_point(x: Any) -> tuple[str, str]:
 
 def _count_work(facade: Any, solo: Any) -> dict[str, Any]:
     """Operations and bytes of the first step, and of a steady one, each from a fresh start."""
-    count_ops = _load("gdbench_gate_work", WORK).count_ops
+    count_ops = _load("gdbench_gate_work", OP_COUNTER).count_ops
     x, state = solo.copy(solo.start())
     first = count_ops(lambda: facade.descend(solo, x, range(1), state))
     later = min(STEADY, solo.steps - 1)
@@ -245,7 +248,11 @@ def list_foreign_files(roots: list[list[str]]) -> list[str]:
     ours, theirs = map(tuple, roots)
     installed = tuple(f"{sysconfig.get_path(name)}{os.sep}" for name in ("stdlib", "platstdlib", "purelib", "platlib"))
     named = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
-    loaded = {str(Path(file).resolve()) for file in named if isinstance(file, str)} - {__file__, str(WORK), str(LOADER)}
+    loaded = {str(Path(file).resolve()) for file in named if isinstance(file, str)} - {
+        __file__,
+        str(OP_COUNTER),
+        str(LOADER),
+    }
     return sorted(file for file in loaded if file.startswith(theirs) and not file.startswith((*ours, *installed)))
 
 

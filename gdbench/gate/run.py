@@ -20,7 +20,7 @@ from gdbench.gate.acceptance import Acceptance, load_acceptances
 from gdbench.gate.baseline import build_series, compare_with_baseline, format_fingerprint, hash_file, read_baseline
 from gdbench.gate.exact_measures import ExactResult, compare_answers
 from gdbench.gate.git_worktree import find_clean_commit, find_repository
-from gdbench.gate.novelty import check_absences
+from gdbench.gate.new_series import check_absences
 from gdbench.gate.policy import Policy, Verdict, apply_policy, choose_exit_code, make_exact_verdict
 from gdbench.gate.probe_client import ProbeResults, run_probe, run_probes
 from gdbench.gate.request import (

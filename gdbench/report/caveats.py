@@ -11,7 +11,7 @@ __all__ = ["list_caveats"]
 
 
 def list_caveats(runs: pd.DataFrame, compared: pd.DataFrame) -> list[str]:
-    """A line per caveat on all runs and on those that are compared (``results.costs.compared``)."""
+    """A line per caveat on all runs and on those that are compared (``results.costs.select_comparable``)."""
     return [
         *_describe_excluded(runs, compared),
         *_describe_left_targets(compared),

@@ -52,7 +52,7 @@ def _has_comparable_times(data: ReportData, tables: dict[str, pd.DataFrame]) -> 
 def _sensitivity_figure(data: ReportData, table: pd.DataFrame, cost: str) -> Figure:
     name = "sensitivity" if cost == "gradients" else f"sensitivity-{cost}"
     title = f"{cost.capitalize()} to target against learning rate"
-    runs, solved, diverged = (int(table[column].sum()) for column in ("runs", "solved", "broke"))
+    runs, solved, diverged = (int(table[column].sum()) for column in ("runs", "solved", "diverged"))
     if not np.isfinite(table["cost"]).any():
         rule = f"None of {runs} runs reached the target."
         return Figure(name, title, rule, table, tab=cost, group="sensitivity")

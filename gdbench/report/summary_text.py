@@ -125,10 +125,14 @@ def _describe_other_costs(rows: dict[str, dict[str, Any]]) -> str:
 
 def _describe_notes(row: dict[str, Any]) -> str:
     """Ties, choices of tune, the edge of the grid, and how many runs diverged or failed."""
-    text = f" {row['sooner']} reached the target with fewer but left it again." if pd.notna(row["sooner"]) else ""
+    text = (
+        f" {row['cheaper_but_left']} reached the target with fewer but left it again."
+        if pd.notna(row["cheaper_but_left"])
+        else ""
+    )
     text += describe_equals(row) + describe_choice(row) + describe_edge(row)
-    if row["broke"]:
-        text += f" {row['broke']} of {row['runs']} runs diverged or became nonfinite."
+    if row["diverged"]:
+        text += f" {row['diverged']} of {row['runs']} runs diverged or became nonfinite."
     return text + (f" {row['failed']} failed." if row["failed"] else "")
 
 
@@ -154,7 +158,7 @@ def verdict_table(table: pd.DataFrame, problems: Sequence[str]) -> ReportTable:
         "seeds": [_format_seeds(row) for row in rows],
         "lr at the edge": table["edge"],
         **{name: table[name] for name in ("reached", "left", "runs")},
-        "diverged": table["broke"],
+        "diverged": table["diverged"],
     }
     places = {name: place for place, name in enumerate(problems)}
     verdict = pd.DataFrame(columns)

@@ -61,8 +61,8 @@ def make_time_tables(data: ReportData) -> list[ReportTable]:
     if data.step_times.empty:
         return []
     rule = (
-        "vs reference: step time over that of the notebook's loop, measured alternately, with the 95% interval within"
-        " this process; meaningful only if a step is limited by overhead. vs manual: step time over that of"
+        "vs reference: step time over that of the frozen reference loop, measured alternately, with its 95% interval"
+        " within this process; meaningful only if a step is limited by overhead. vs manual: step time over that of"
         " impl=manual. first step: creates the optimizer's state, after warm-up. Differences below 10% within one"
         " process are not significant."
     )

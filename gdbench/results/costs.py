@@ -9,7 +9,7 @@ import pandas as pd
 
 from gdbench.errors import UsageError, list_few
 from gdbench.results.columns import LADDER
-from gdbench.results.run_outcomes import has_settled, is_eligible
+from gdbench.results.run_outcomes import compute_shortfalls, has_settled, is_eligible
 from gdbench.results.run_settings import name_configurations, name_problems
 from gdbench.results.values import to_floats
 
@@ -85,14 +85,13 @@ def compute_costs(compared: pd.DataFrame, cost: str = "gradients") -> pd.DataFra
     """
     paid = to_floats(compared, COST_COLUMNS[cost]).clip(lower=MIN_COSTS[cost])
     sound = is_eligible(compared)
-    gap = to_floats(compared, "final_gap").clip(lower=to_floats(compared, "gap_floor").fillna(0.0))
     return pd.DataFrame(
         {
             **{name: compared[name] for name in ("problem", "solver", "configuration", "lr", "seed")},
             "seed_matters": compared["seed_used"].fillna(True).astype(bool),
             "cost": paid.where(sound & paid.notna() & has_settled(compared), np.inf),
             "spent": _compute_spent(compared, cost),
-            "shortfall": gap.fillna(to_floats(compared, "final_loss")).where(sound, np.inf).fillna(np.inf),
+            "shortfall": compute_shortfalls(compared),
         }
     )
 

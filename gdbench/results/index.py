@@ -208,8 +208,8 @@ def _index_sweeps(outputs: Path, home: Path, wanted: Mapping[str, str]) -> list[
     segments: list[Segment] = []
     batch: list[tuple[SweepInfo, pa.Table]] = []
     for folder, signature in wanted.items():
-        metadata = _read_sweep(outputs, folder, signature)
-        batch += [metadata] if metadata else []
+        entry = _read_sweep(outputs, folder, signature)
+        batch += [entry] if entry else []
         if sum(table.num_rows for _, table in batch) >= SEGMENT_ROWS:
             segments.append(_write_batch(home, batch))
             batch = []

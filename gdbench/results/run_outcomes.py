@@ -1,4 +1,4 @@
-"""Outcome of a run: order of statuses, eligibility to win, settling at the target, shortfall, ties."""
+"""Outcome of a run: eligibility to win, settling at the target, shortfall, ties."""
 
 from __future__ import annotations
 

@@ -65,18 +65,18 @@ def fingerprint_after_run(key: str, spec: CellSpec) -> str:
     """
     if not key or explain_incomparable(spec) or _digest_data(spec) is None:
         return key
-    spec_half, _, environment_half = key.partition("-")
+    first_half, _, environment_half = key.partition("-")
     devices = (_describe_device(spec.device), "cpu", f"no {spec.device}")
     halves = [_hash_environment(spec, device) for device in devices]
-    return key if environment_half in halves else f"{spec_half}-{halves[0]}"
+    return key if environment_half in halves else f"{first_half}-{halves[0]}"
 
 
 def _hash_environment(spec: CellSpec, device: str) -> str:
     """The second half of a fingerprint: torch, device, sources and data."""
     modules = _named_modules(spec)
     with import_from(spec.code):
-        find_sources = _digest_of_sources(modules, spec.code)
-    return _hash_json([torch.__version__, device, find_sources, _digest_data(spec)])
+        sources_digest = _digest_of_sources(modules, spec.code)
+    return _hash_json([torch.__version__, device, sources_digest, _digest_data(spec)])
 
 
 def explain_incomparable(spec: CellSpec) -> str | None:

@@ -44,7 +44,7 @@ TOLERANCE = 0.001
 GAIN = 0.001
 """A round that improves the score by less than this fraction ends the search, unless the caller decides otherwise."""
 EDGE = 1e-3
-"""Positions as near as this are one: values are rounded."""
+"""Positions closer than this are equal: values are rounded."""
 COARSE = 0.005
 """While neighbours lie farther apart than this, a round without gain does not end the search."""
 MAX_ROUNDS = 16
@@ -74,14 +74,14 @@ class Refinement:
     spacing: list[float] = field(default_factory=list)
     """The distance of neighbours on each axis of the latest grid, in positions; ``boxes`` are the grid's ends."""
     boxes: list[tuple[float, float]] = field(default_factory=list)
-    telling: int = field(init=False)
+    fewest_for_plateau: int = field(init=False)
     """The fewest trials that show a plateau, for the ranges as given: those of ``axes`` grow."""
     chosen: PointSelection | None = None
     """The choice among the points tried; None where it must be computed again."""
 
     def __post_init__(self) -> None:
-        """Compute ``telling`` before the ranges grow."""
-        self.telling = fewest_trials(self.axes, self.points)
+        """Compute ``fewest_for_plateau`` before the ranges grow."""
+        self.fewest_for_plateau = fewest_trials(self.axes, self.points)
 
     def run(self, score: Score) -> None:
         """Search a first grid, widen it where allowed, refine it until nothing more is gained, then fill lines."""
@@ -113,7 +113,7 @@ class Refinement:
         return self._choice().score
 
     @property
-    def forgiving(self) -> int | None:
+    def plateau_axis(self) -> int | None:
         """The axis along which plateaus are measured: lr, else lr_scale; None where neither is searched."""
         names = [axis.name for axis in self.axes]
         return next((names.index(name) for name in ("lr", "lr_scale") if name in names), None)
@@ -136,7 +136,7 @@ class Refinement:
 
     def near(self, through: Point) -> list[Point]:
         """The plateau around a point: costs along lr of at most twice its own; empty without lr or a cost."""
-        index, score = self.forgiving, self.tried[through]
+        index, score = self.plateau_axis, self.tried[through]
         bound = compute_near_bound(score, self.cost_class)
         if index is None or bound == score:
             return []
@@ -151,7 +151,7 @@ class Refinement:
 
     def _choice(self) -> PointSelection:
         if self.chosen is None:
-            self.chosen = select_points(self.tried, self.forgiving, self.cost_class)
+            self.chosen = select_points(self.tried, self.plateau_axis, self.cost_class)
         return self.chosen
 
     def _find_middle(self) -> tuple[Point, float]:
@@ -279,7 +279,7 @@ class Refinement:
 
     def _lines(self) -> Iterator[tuple[int, Point]]:
         """Lines to fill, as ranges and points on them: the choice along its lr first, then all points by score."""
-        order = sorted(self._spans(), key=lambda span: span[0] != self.forgiving)
+        order = sorted(self._spans(), key=lambda span: span[0] != self.plateau_axis)
         middle = self.middle()
         points = sorted(self.tried, key=lambda point: (point != middle, self.tried[point], point))
         seen = set()

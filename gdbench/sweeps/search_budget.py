@@ -23,9 +23,9 @@ FIRST = 0.6
 """The fraction of all trials that the first grid may use, unless its points are given."""
 
 
-APART = 0.5
+RESOLVING_DECADES = 0.5
 """Decades between neighbours that still resolve a plateau, which is about that wide."""
-TELLING = 5
+FEWEST_POINTS = 5
 """The fewest values of any range that show anything."""
 
 
@@ -63,7 +63,7 @@ def fewest_trials(axes: Sequence[Axis], points: int | None = None) -> int:
 def telling_points(axis: Span) -> int:
     """The fewest values of a range that resolve what lies between them."""
     low, high = axis.ends()
-    return max(TELLING, math.ceil((high - low) / APART) + 1) if axis.log else TELLING
+    return max(FEWEST_POINTS, math.ceil((high - low) / RESOLVING_DECADES) + 1) if axis.log else FEWEST_POINTS
 
 
 def first_points(axis: Span, axes: Sequence[Axis], trials: int) -> int:

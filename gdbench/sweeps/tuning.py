@@ -54,7 +54,7 @@ class Tuning:
         """
         self.plan = plan
         if foreign := [word for word in others if word.lstrip("+~").startswith("hydra")]:
-            raise UsageError(f"{foreign[0]}: tune carries out its own lanes, in this process; leave it out.")
+            raise UsageError(f"{foreign[0]}: tune has its own sweeper, in this process; leave it out.")
         named = {word.partition("=")[0].lstrip("+") for word in (*others, *(span.name for span in given))}
         spans = given if named & {"lr", "lr_scale"} else [LR, *given]
         clock = [word for word in others if re.match(r"timing[.=]", word)]
@@ -64,11 +64,11 @@ class Tuning:
         self.rows = [Row(job, _make_search(job, _list_axes(job, spans), points)) for job in jobs]
         likely = [self._make_trial(row, [_end_values(axis) for axis in row.search.axes]) for row in self.rows]
         self.sweep = AdaptiveSweep(spec, likely)
-        self.pulse: ProgressCallback = ignore_progress
+        self.progress_callback: ProgressCallback = ignore_progress
 
     def run(self, progress: Progress) -> None:
         """Tune row after row, time the winners where asked to, and write the table of all runs."""
-        self.pulse = progress.worked
+        self.progress_callback = progress.worked
         progress.begin([row.job for row in self.rows])
         try:
             for row in self.rows:
@@ -135,26 +135,26 @@ class Tuning:
     def _run_cell(self, row: Row, job: Job, metric: str) -> pd.DataFrame:
         """The run of the median seed at each point of a cell, which is run; the row remembers them."""
         job = self.sweep.add(job)
-        self.sweep.run([job], self.pulse)
+        self.sweep.run([job], self.progress_callback)
         runs = self.sweep.load_runs(job)
         assert runs is not None
         row.runs += len(runs)
         lanes = job.spec.lanes()
         columns = [f"tuned.{name}" for name in row.names]
         runs = runs.assign(**{f"tuned.{name}": lanes[name] for name in row.names})
-        middle = score_configurations(runs, metric, columns)
-        points = middle[columns].itertuples(index=False, name=None)
-        row.seen.update({point: (middle, i) for i, point in enumerate(points)})
+        medians = score_configurations(runs, metric, columns)
+        points = medians[columns].itertuples(index=False, name=None)
+        row.seen.update({point: (medians, i) for i, point in enumerate(points)})
         by_point = runs.groupby(columns, sort=False)["run_id"].agg(list)
         row.keys.update({point if isinstance(point, tuple) else (point,): keys for point, keys in by_point.items()})
-        return middle
+        return medians
 
     def _trace(self, row: Row, winner: Point) -> None:
         """Write the trace of a point, which trials leave out, so that it can be drawn."""
         job = self._make_job(row, [np.array([value]) for value in winner], ["timing=off"])
         table, index = row.seen[winner]
         if job.spec.trace != "none":
-            self.sweep.add_traces(job, int(table["cell"].iloc[index]), self.pulse)
+            self.sweep.add_traces(job, int(table["cell"].iloc[index]), self.progress_callback)
 
     def _time(self, row: Row) -> None:
         """Time the winner; where time is the metric, the finalists, of which the fastest wins."""

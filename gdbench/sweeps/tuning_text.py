@@ -29,7 +29,7 @@ def describe_winner(row: Row) -> pd.DataFrame:
         "edges": "",
         "trials": len(row.search.tried),
         "budget": row.search.trials,
-        "telling": row.search.telling,
+        "telling": row.search.fewest_for_plateau,
         "rounds": row.search.rounds,
         "runs": row.runs,
         "seeds": len(set(row.job.spec.lanes()["seed"])),
@@ -70,9 +70,9 @@ def _describe_spike(row: Row) -> dict[str, Any]:
 
 def _count_decades(row: Row, point: Point, within: float) -> float | None:
     """The decades of lr around a point, as far as tried, in which the score stays within a bound."""
-    if row.search.forgiving is None or row.search.trials < row.search.telling:
+    if row.search.plateau_axis is None or row.search.trials < row.search.fewest_for_plateau:
         return None
-    low, high = row.search.along(row.names[row.search.forgiving], point, within)
+    low, high = row.search.along(row.names[row.search.plateau_axis], point, within)
     return math.log10(high / low)
 
 

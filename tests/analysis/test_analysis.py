@@ -241,7 +241,7 @@ def test_the_cost_at_a_rate_is_that_of_the_median_seed() -> None:
     table = compute_lr_sensitivity(told)
 
     assert table[["cost", "lo", "hi"]].to_numpy().tolist() == [[30, 10, INF]]
-    assert table[["runs", "solved", "broke"]].to_numpy().tolist() == [[3, 2, 1]]
+    assert table[["runs", "solved", "diverged"]].to_numpy().tolist() == [[3, 2, 1]]
 
 
 def test_decades_within_twice_the_best_by_hand() -> None:
@@ -314,7 +314,7 @@ def test_a_winner_by_hand() -> None:
     row = judged(took(10), took(25, optimizer="adam"), took(1, optimizer="wild", **BROKE))
 
     assert (row["winner"], row["value"], row["runner_up"], row["ratio"], row["tied"]) == ("gd", 10, "adam", 2.5, "")
-    assert (row["solvers"], row["solved"], row["runs"], row["reached"], row["broke"]) == (3, 2, 3, 2, 1)
+    assert (row["solvers"], row["solved"], row["runs"], row["reached"], row["diverged"]) == (3, 2, 3, 2, 1)
 
 
 def test_ties_and_lone_winners() -> None:
@@ -335,7 +335,7 @@ def test_nobody_wins_where_all_broke() -> None:
 
     assert row["winner"] is None
     assert row["value"] == INF
-    assert (row["solved"], row["reached"], row["broke"]) == (0, 0, 1)
+    assert (row["solved"], row["reached"], row["diverged"]) == (0, 0, 1)
 
 
 def test_where_none_reaches_the_target_the_lowest_gap_or_loss_wins() -> None:
@@ -354,7 +354,7 @@ def test_a_hit_that_left_loses_and_is_named() -> None:
     row = judged(took(100), took(3, optimizer="lion", final_gap=1e-3))
 
     assert (row["winner"], row["value"], row["runner_up"], row["ratio"]) == ("gd", 100, "lion", INF)
-    assert (row["sooner"], row["reached"], row["left"], row["solved"]) == ("lion (lr 0.1)", 2, 1, 1)
+    assert (row["cheaper_but_left"], row["reached"], row["left"], row["solved"]) == ("lion (lr 0.1)", 2, 1, 1)
 
 
 @pytest.mark.parametrize(("rates", "edge"), [((0.1, 1.0), "larger"), ((1.0, 2.0), "smaller"), ((1.0,), None)])

@@ -407,7 +407,7 @@ def test_progress_is_a_line_a_row(command: Callable[..., Any]) -> None:
         ("steps=0", "steps=0 must be a whole number"),
         (
             "hydra/launcher=joblib",
-            "hydra/launcher=joblib: tune carries out its own lanes, in this process; leave it out.",
+            "hydra/launcher=joblib: tune has its own sweeper, in this process; leave it out.",
         ),
         ("--fast", "No such option: --fast. See python -m gdbench tune --help."),
         ("--config-dir /no/such", "/no/such"),

@@ -106,8 +106,8 @@ def compute_p_slower(ratios: LogRatios, d0: float, d1: float, settings: TimingSe
     wall, share = ratios.by_wall, settings.wall_share
     p_cpu = compute_p_above(ratios.mean, ratios.sd, ratios.count, math.log1p(d0)) / (1 - share)
     p_wall = compute_p_above(wall.mean, wall.sd, wall.count, math.log1p(d1)) / share if share else np.ones_like(p_cpu)
-    looks = settings.alpha / settings.get_alpha(ratios.count)
-    p: Array = np.minimum(np.minimum(p_cpu, p_wall) * looks, 1.0)
+    look_weight = settings.alpha / settings.get_alpha(ratios.count)
+    p: Array = np.minimum(np.minimum(p_cpu, p_wall) * look_weight, 1.0)
     return p
 
 

@@ -37,8 +37,8 @@ SHORT_NUMBER = "replace(format(datum.value, '.2~g'), /e\\u2212?-?0*/, 'e-')"
 
 def _compute_diverged_shares(table: pd.DataFrame) -> pd.DataFrame:
     """The share of runs that diverged at each lr of each problem, for the interval ``lr`` to ``right`` around it."""
-    shares = table.groupby(["problem", "lr"], sort=True)[["broke", "runs"]].sum().reset_index()
-    shares["share"] = shares["broke"] / shares["runs"]
+    shares = table.groupby(["problem", "lr"], sort=True)[["diverged", "runs"]].sum().reset_index()
+    shares["share"] = shares["diverged"] / shares["runs"]
     logs = np.log10(shares["lr"])
     before = logs.groupby(shares["problem"]).shift(1)
     after = logs.groupby(shares["problem"]).shift(-1)
@@ -110,9 +110,9 @@ def draw_heatmap(table: pd.DataFrame, cost: str = "gradients") -> ChartSpec:
         color=alt.condition("isValid(datum.cost)", colour, alt.value("transparent")),
         tooltip=tooltips(
             *(number_tooltip("lr"), alt.Tooltip("other:N", title="other settings")),
-            *(number_tooltip("cost", cost, "cost"), "solved:Q", alt.Tooltip("broke:Q", title="diverged"), "runs:Q"),
+            *(number_tooltip("cost", cost, "cost"), "solved:Q", alt.Tooltip("diverged:Q", title="diverged"), "runs:Q"),
         ),
     )
-    marks = base.transform_filter("datum.broke > datum.runs / 2").mark_text(text="×", fontSize=11)
+    marks = base.transform_filter("datum.diverged > datum.runs / 2").mark_text(text="×", fontSize=11)
     chart = layer_charts(cells, marks, width=WIDTH + 40)
     return ChartSpec(facet_by(chart, list(table["panel"].unique()), "panel"), {"table": rows})
