@@ -620,7 +620,7 @@ def test_a_reader_that_leaves_early_is_no_error(processes: Processes, tmp_path: 
     done = processes.start("bash", "-c", line, sys.executable, cwd=tmp_path).communicate()
 
     assert (done.code, done.err) == (0, "")
-    assert done.out.startswith("run ")
+    assert done.out.startswith("run_id ")
 
 
 def test_logspace_is_an_axis_of_a_single_cell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

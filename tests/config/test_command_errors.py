@@ -90,7 +90,7 @@ MISTAKES = {
     "gd": "gd has no =: it is the name of an optimizer; write optimizer=gd.",
     "rosenbrock lr=0.1": "rosenbrock has no =: it is the name of an objective; write objective=rosenbrock.",
     "tune optimizer=gd lr": "lr needs a value: write lr=0.1.",
-    "plan lr": "lr needs a value: write lr=0.1.",
+    "run --dry-run lr": "lr needs a value: write lr=0.1.",
     "lr:0.1": "lr:0.1 has no =: write lr=0.1.",
     "lr==0.1": "lr==0.1 cannot be read: one = is enough; write lr=0.1.",
     "name=my run": "run has no =: settings are written KEY=VALUE. If it belongs to the word before, put both in quotes:"
@@ -123,7 +123,7 @@ MISTAKES = {
     # Hydra's callbacks
     "+hydra.callbacks.a=3": "hydra.callbacks.a=3 is no callback: it is made of the _target_ of a class",
     "-m +hydra.callbacks.a=3": "hydra.callbacks.a=3 is no callback: it is made of the _target_ of a class",
-    "tune +hydra.callbacks.a._target_=mine.Mine": "+hydra.callbacks.a._target_=mine.Mine: tune carries out",
+    "tune +hydra.callbacks.a._target_=mine.Mine": "+hydra.callbacks.a._target_=mine.Mine: tune has its own sweeper",
     "hydra.callbacks=3": "hydra.callbacks=3 is no callback by its name",
     "+hydra.callbacks.a.b=1": "hydra.callbacks.a has no _target_: it is made of the _target_ of a class",
     "+hydra.callbacks.a._target_=builtins.int": "hydra.callbacks.a with _target_=builtins.int is no callback",

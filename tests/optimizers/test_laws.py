@@ -85,8 +85,17 @@ def trait(name: str) -> tuple[bool, ...]:
 UNLIKE = list({trait(name): name for name in reversed(OBJECTIVES)}.values())
 """One objective of each kind, for what does not depend on the formula."""
 
-SUMMING = dict.fromkeys(["bfgs", "cg_dy", "cg_fr", "cg_hs", "cg_hz", "cg_pr", "newton_cg", "shampoo", "soap"], 256)
-"""Allowed error of a step in a lane in ulps, for methods that divide by sums over coordinates."""
+SUMMING = {
+    **dict.fromkeys(["bfgs", "cg_dy", "cg_fr", "cg_hs", "cg_hz", "cg_pr", "newton_cg", "shampoo"], 256),
+    "soap": 2**16,
+}
+    "soap": 2**16
+}
+"""Allowed error of a step in a lane in ulps, for methods that divide by sums over coordinates.
+
+SOAP divides by sqrt(V) + 1e-8, where in a direction without gradient V is rounding alone: 16,000 ulps were seen on one
+processor, 30 on another, of 2e7 that the division allows.
+"""
 ONE_POINT = "its code computes one point at a time"
 EXCEPTIONS: dict[tuple[str, str], str] = {
     ("a step in lanes", "muon"): "it works in bfloat16, whose rounding differs in lanes: bounded in test_optimizers.py",

@@ -10,11 +10,11 @@ from support.processes import Processes
 
 SCRIPT = """
 import signal
-from gdbench.report.render_images import Images
-images = Images()
-for drawn in images.pending:
-    drawn.result()
-pids = [*images.script._processes, *images.pixels._processes]
+from gdbench.report.render_images import ImageRenderer
+images = ImageRenderer()
+for started in images.pending:
+    started.result()
+pids = [*images.svg_pool._processes, *images.png_pool._processes]
 print(*pids, flush=True)
 signal.pause()
 """

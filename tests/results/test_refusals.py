@@ -221,7 +221,7 @@ def test_ctrl_c_that_a_cleanup_replaces_is_still_ctrl_c(command: Callable[..., A
 @pytest.mark.slow
 @pytest.mark.parametrize("times", [8, pytest.param(25, marks=pytest.mark.campaign)])
 @pytest.mark.parametrize(
-    "line", ["plan -m optimizer=gd,adam lr=0.1,0.2", "tune optimizer=gd steps=5 timing=off --quiet"]
+    "line", ["run --dry-run -m optimizer=gd,adam lr=0.1,0.2", "tune optimizer=gd steps=5 timing=off --quiet"]
 )
 def test_ctrl_c_anywhere_is_130_and_one_line(command: Callable[..., Any], line: str, times: int) -> None:
     """While a command composes, whatever function it interrupts, also one that cleans up."""

@@ -247,8 +247,8 @@ def test_a_first_export_to_mlflow_that_is_killed_can_be_repeated(
         "    if not left[0]: os.kill(os.getpid(), signal.SIGKILL)\n"
         "event.listen(Engine, 'before_cursor_execute', kill)\n"
         "from pathlib import Path\n"
-        "from gdbench.results.export import send\n"
-        "send('mlflow', Path(sys.argv[2]), 'sqlite:///made.db')\n"
+        "from gdbench.results.export import export_sweep\n"
+        "export_sweep('mlflow', Path(sys.argv[2]), 'sqlite:///made.db')\n"
     )
     assert shell("-c", script, str(count), str(few)).code == -signal.SIGKILL
     done = command("export", "mlflow", str(few), "--uri", "sqlite:///made.db")

@@ -20,16 +20,16 @@ if __name__ == "__main__":  # the processes that draw import this script, and ne
     import gdbench.report.page, gdbench.engine.loss_landscape
     from functools import partial
     from pathlib import Path
-    from gdbench.report.render_images import Images, bundle
-    from gdbench.report.inputs import read
-    from gdbench.report.writer import write
-    bundle()  # Vega as one script is made once on a machine, and then kept
-    images = Images()
-    [each.result() for each in images.pending]  # both have started: the command does that while it imports
+    from gdbench.report.render_images import ImageRenderer, vega_bundle
+    from gdbench.report.inputs import read_inputs
+    from gdbench.report.writer import write_report
+    vega_bundle()  # Vega as one script is made once on a machine, and then kept
+    images = ImageRenderer()
+    [started.result() for started in images.pending]  # both have started: the command does that while it imports
     begun, worked = time.perf_counter(), time.process_time()
-    source = read([Path("sweep")])
-    landscape = partial(gdbench.engine.loss_landscape.compute_landscape, source.folders)
-    write(source, Path("report"), landscape=landscape, images=images)
+    inputs = read_inputs([Path("sweep")])
+    landscape = partial(gdbench.engine.loss_landscape.compute_landscape, inputs.folders)
+    write_report(inputs, Path("report"), landscape=landscape, images=images)
     print(time.perf_counter() - begun, time.process_time() - worked)
 """
 SWEEPS: dict[int, dict[str, Any]] = {
