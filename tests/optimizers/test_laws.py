@@ -89,8 +89,6 @@ SUMMING = {
     **dict.fromkeys(["bfgs", "cg_dy", "cg_fr", "cg_hs", "cg_hz", "cg_pr", "newton_cg", "shampoo"], 256),
     "soap": 2**16,
 }
-    "soap": 2**16
-}
 """Allowed error of a step in a lane in ulps, for methods that divide by sums over coordinates.
 
 SOAP divides by sqrt(V) + 1e-8, where in a direction without gradient V is rounding alone: 16,000 ulps were seen on one
