@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from gdbench.results.ranking import KEYS, rank_configurations
+from gdbench.results.ranking import KEYS, rank_configurations, renumber_places
 
 __all__ = [
     *("add_solution_costs", "rank_solvers", "select_best_configurations"),
@@ -36,14 +36,16 @@ def add_solution_costs(table: pd.DataFrame) -> pd.DataFrame:
 def select_best_configurations(compared: pd.DataFrame, cost: str = "gradients") -> pd.DataFrame:
     """The first-ranked configuration of each solver on each problem, in ranking order.
 
-    Input: comparable runs. Columns: those of ``rank_configurations``, cost (see ``add_solution_costs``) and trials
-    (number of configurations tried). All seeds are used both to select and to report, so that the best of many
-    configurations is optimistically biased; only the test in ``winners`` holds seeds out.
+    Input: comparable runs. Columns: those of ``rank_configurations`` (place: among these rows), cost (see
+    ``add_solution_costs``) and trials (number of configurations tried). All seeds are used both to select and to
+    report, so that the best of many configurations is optimistically biased; only the test in ``winners`` holds seeds
+    out.
     """
     table = rank_configurations(compared, cost)
     keys = ["problem", "solver"]
     trials = table.groupby(keys, sort=False, observed=True)["configuration"].transform("size")
-    return add_solution_costs(table.assign(trials=trials).drop_duplicates(keys)).reset_index(drop=True)
+    best = renumber_places(table.assign(trials=trials).drop_duplicates(keys))
+    return add_solution_costs(best).reset_index(drop=True)
 
 
 def rank_solvers(best: pd.DataFrame) -> list[str]:

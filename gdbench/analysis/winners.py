@@ -15,7 +15,7 @@ from gdbench.analysis.rank_tests import adjust_p_holm, compute_log_ratios, compu
 from gdbench.analysis.step_times import count_processes, is_within_noise
 from gdbench.analysis.winner_notes import NO_NOTES, describe_winner
 from gdbench.results.costs import COST_COLUMNS
-from gdbench.results.ranking import OUTCOMES, rank_configurations
+from gdbench.results.ranking import OUTCOMES, rank_configurations, renumber_places
 from gdbench.results.run_outcomes import compute_shortfalls, has_settled, is_eligible
 from gdbench.results.statuses import DIVERGING, SOUND
 from gdbench.results.values import to_floats
@@ -108,7 +108,7 @@ def find_winners(runs: pd.DataFrame, compared: pd.DataFrame) -> pd.DataFrame:
 
 
 def _describe_problem(pool: pd.DataFrame, table: pd.DataFrame, cost: str) -> dict[str, Any]:
-    order = table.drop_duplicates("solver").reset_index(drop=True)
+    order = renumber_places(table.drop_duplicates("solver")).reset_index(drop=True)
     first = order.iloc[0]
     counts = {"solvers": len(order), "solved": int((order["outcome"] == "stays").sum())}
     if first["outcome"] == OUTCOMES[-1]:

@@ -12,7 +12,7 @@ from gdbench.analysis.step_times import count_processes
 from gdbench.analysis.winner_notes import describe_impls, describe_winner
 from gdbench.report.number_format import NEVER, format_gap, format_number, format_seconds
 from gdbench.report.setting_labels import METRIC_WORDS, SETTING_PHRASES, setting_header
-from gdbench.results.ranking import OUTCOMES, select_best
+from gdbench.results.ranking import renumber_places, select_best
 from gdbench.results.run_settings import find_differing_settings, format_among
 from gdbench.results.statuses import STATUSES
 from gdbench.results.tuned_choices import SPIKE
@@ -134,14 +134,19 @@ def _describe_best_on(compared: pd.DataFrame, table: pd.DataFrame, best: pd.Seri
     runs = compared[compared["problem"] == best["problem"]]
     table = table[table["problem"] == best["problem"]]
     row = {str(name): value for name, value in best.items()} | describe_winner(table, best)
-    equals = table.loc[(table["outcome"] != OUTCOMES[-1]) & (table["place"] == best["place"]), "optimizer"]
-    others = [name for name in equals.drop_duplicates() if name != best["optimizer"]]
+    others = _list_tied_optimizers(table, best)
     tied = f", tied with {', '.join(others)}" if others else ""
     where = f" on {best['problem']}" if name_problem else ""
     who = f"{best['optimizer']} ({best['impl']}) at {_describe_settings(runs, best)}"
     notes = _describe_impls(describe_impls(table, best, count_processes(runs)))
     notes += describe_equals(row) + describe_choice(row) + describe_edge(row)
     return f"Best{where}: {who}: {describe_result(row)}{tied}.{notes}"
+
+
+def _list_tied_optimizers(table: pd.DataFrame, best: pd.Series) -> list[str]:
+    """Optimizers whose best row shares the first place of one problem with the best row of all."""
+    firsts = renumber_places(select_best(table, ["optimizer"]))
+    return [name for name in firsts.loc[firsts["place"] == 1, "optimizer"] if name != best["optimizer"]]
 
 
 def _describe_settings(runs: pd.DataFrame, best: pd.Series) -> str:

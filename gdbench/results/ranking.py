@@ -25,7 +25,7 @@ from gdbench.results.statuses import STATUS_RANK
 from gdbench.results.tuned_choices import is_single_search, label_passed_over, promote_choices
 from gdbench.results.values import to_floats
 
-__all__ = ["KEYS", "OUTCOMES", "rank_configurations", "select_best"]
+__all__ = ["KEYS", "OUTCOMES", "rank_configurations", "renumber_places", "select_best"]
 
 KEYS = ("problem", "solver", "configuration")
 OUTCOMES = ("stays", "left", "missed", "cannot win")
@@ -128,6 +128,17 @@ def rank_configurations(runs: pd.DataFrame, cost: str = "gradients", by: Sequenc
 def select_best(table: pd.DataFrame, keys: Sequence[str] = KEYS[:2]) -> pd.DataFrame:
     """First eligible row of the ranking for each set of ``keys``."""
     return table[table["outcome"] != OUTCOMES[-1]].drop_duplicates(list(keys))
+
+
+def renumber_places(table: pd.DataFrame) -> pd.DataFrame:
+    """Some rows of the ranking, in its order, with the ``place`` of each among them.
+
+    The best rows of two solvers tie although another row of one of them stands between, as where tune's places order
+    the rows, and an implementation that is not the solver's best comes before the other solver.
+    """
+    outcome: Whole = table["outcome"].map(OUTCOMES.index).to_numpy(np.int64)
+    problem: Whole = pd.factorize(table["problem"])[0].astype(np.int64)
+    return table.assign(place=_compute_places(problem, outcome, table["value"].to_numpy()))
 
 
 def _compute_run_costs(runs: pd.DataFrame, cost: str, eligible: Flags) -> Array:
