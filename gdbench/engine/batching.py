@@ -88,7 +88,7 @@ def find_overflowing_runs(cell: Cell) -> Array:
     Compiled steps hold hyper-parameters as float64 tensors in any case.
     """
     beyond = np.zeros(cell.size, dtype=bool)
-    if not cell.make_method.compiled:
+    if not cell.make_method.is_compiled:
         most = torch.finfo(cell.dtype).max
         for column in cell.hyper.values():
             beyond |= np.abs(column[:1] if is_constant(column) else column) > most
@@ -99,9 +99,9 @@ def split_into_chunks(cell: Cell, rows: Array, laned: bool) -> list[Array]:
     """Rows that run together: as many as keep a tensor within a core's cache; without lanes, one by one."""
     if not laned:
         return list(rows[:, None])
-    if cell.make_method.compiled and cell.device.type != "cpu":  # only a CPU has a cache to keep chunks in
+    if cell.make_method.is_compiled and cell.device.type != "cpu":  # only a CPU has a cache to keep chunks in
         return [rows]
-    numbers = CACHE_NUMBERS // 4 if cell.make_method.compiled else CACHE_NUMBERS
+    numbers = CACHE_NUMBERS // 4 if cell.make_method.is_compiled else CACHE_NUMBERS
     lanes = max(MIN_CHUNK_LANES, numbers // numel(cell.start(int(cell.seeds[0]))))
     return np.array_split(rows, math.ceil(len(rows) / lanes))
 

@@ -39,7 +39,7 @@ class MethodFactory(Protocol):
     """Makes the methods of a cell from their hyper-parameters."""
 
     @property
-    def resolved(self) -> str:
+    def implementation(self) -> str:
         """The implementation that runs, for the column of that name."""
         ...
 
@@ -49,7 +49,7 @@ class MethodFactory(Protocol):
         ...
 
     @property
-    def compiled(self) -> bool:
+    def is_compiled(self) -> bool:
         """Whether its steps go through torch.compile."""
         ...
 
@@ -137,10 +137,10 @@ class Cell:
             return self.objective.start_at(seed)
         generator = make_generator(seed)
 
-        def perturbed(leaf: torch.Tensor) -> torch.Tensor:
+        def perturb(leaf: torch.Tensor) -> torch.Tensor:
             return leaf + self.start_noise * torch.randn(leaf.shape, generator=generator, dtype=torch.float64)
 
-        noisy: Params = cast(tree_map(perturbed, self.stated.start_at(seed)), self.dtype, self.device)
+        noisy: Params = cast(tree_map(perturb, self.stated.start_at(seed)), self.dtype, self.device)
         return noisy
 
     def starts(self) -> Params:
@@ -158,12 +158,12 @@ class Cell:
         """All runs' hyper-parameters: a number where the cell's runs agree, else a float64 tensor ``[L]``."""
         home = "cpu" if self.device.type == "mps" else self.device  # MPS has no float64
         return {
-            name: torch.from_numpy(column.copy()).to(home) if name in self.varied else float(column[0])
+            name: torch.from_numpy(column.copy()).to(home) if name in self.varying_hyper else float(column[0])
             for name, column in self.hyper.items()
         }
 
     @cached_property
-    def varied(self) -> frozenset[str]:
+    def varying_hyper(self) -> frozenset[str]:
         """The hyper-parameters in which runs differ; parts of a cell inherit it, so that they compile alike."""
         return frozenset(name for name, column in self.hyper.items() if not _is_uniform(column))
 
@@ -173,7 +173,7 @@ class Cell:
         return bool((self.seeds == self.seeds[0]).all())
 
     @cached_property
-    def fused(self) -> int:
+    def steps_per_call(self) -> int:
         """How many steps in lanes a compiled call takes; parts of a cell inherit it."""
         few = numel(self.start(int(self.seeds[0]))) <= MAX_FUSED_SIZE
         return FUSED_STEPS if few and self.size * self.steps >= MIN_FUSED_WORK else 1
@@ -181,9 +181,9 @@ class Cell:
     def take(self, rows: npt.NDArray[Any]) -> Cell:
         """The same cell with some of its runs."""
         hyper = {name: take_rows(column, rows) for name, column in self.hyper.items()}
-        return self.changed(hyper=hyper, seeds=take_rows(self.seeds, rows))
+        return self.with_fields(hyper=hyper, seeds=take_rows(self.seeds, rows))
 
-    def changed(self, **fields: Any) -> Cell:
+    def with_fields(self, **fields: Any) -> Cell:
         """The same cell with some fields changed, none of which its objective or oracles depend on."""
         part = replace(self, **fields)
         # What does not depend on the runs is not rebuilt: compiled steps are cached by their oracle's identity.
@@ -204,11 +204,11 @@ class Cell:
 
     @cached_property
     def _laned_oracle(self) -> EagerOracle | SampledOracle | CompilableOracle:
-        return oracle(self.objective, True, self.make_method.compiled)
+        return oracle(self.objective, True, self.make_method.is_compiled)
 
     @cached_property
     def _solo_oracle(self) -> EagerOracle | SampledOracle | CompilableOracle:
-        return oracle(self.objective, False, self.make_method.compiled)
+        return oracle(self.objective, False, self.make_method.is_compiled)
 
     def judge(self, laned: bool, row: int = 0) -> Oracle:
         """The oracle for recorded losses: the same, with generators set from (seed, step) where the cell draws."""

@@ -77,7 +77,7 @@ def run_observed_pass(
         cell.target_loss,
     )
     thresholds = round_thresholds_down(start.dtype, rungs.thresholds).to(cell.device)
-    compiled = laned and cell.make_method.compiled
+    compiled = laned and cell.make_method.is_compiled
     if laned and (not cell.starts_differ() if compiled else bool((start == start[0]).all())):
         thresholds = thresholds[:, :1]  # lanes that start together share their targets
     make_observer = partial(Observer, thresholds if laned else thresholds[:, 0], start * sign, cell.maximize)
@@ -184,13 +184,13 @@ def _run_compiled_lanes(
     method = cell.make_method.in_lanes(cell.laned_hyper(), observe_point)
     observer = make_observer(not method.constant_cost)
     x, state = method.init(x)
-    for k, count in split_steps(cell.steps, cell.fused if method.constant_cost else 1, trace.wanted):
+    for k, count in split_steps(cell.steps, cell.steps_per_call if method.constant_cost else 1, trace.wanted):
         before_steps(count)
         at = x, state
         x, state, observer.state, seen = method.steps(count, oracle, *at, observer.spec, observer.state)
         if seen:
             trace.record(k, observer, method.output_at(*at), seen.loss, seen.grad)
-    return method.output_at(x, state), method.shown((x, state.inner)), observer
+    return method.output_at(x, state), method.put_lanes_first((x, state.inner)), observer
 
 
 def split_steps(steps: int, most: int, alone: Container[int]) -> Iterator[tuple[int, int]]:

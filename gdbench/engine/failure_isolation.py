@@ -132,7 +132,7 @@ def _try_pass(cell: Cell, laned: bool, traced: Array, before_steps: StepCallback
     try:
         return run_observed_pass(cell, laned, traced, before_steps)
     except Unavailable as reason:
-        if not cell.make_method.compiled:
+        if not cell.make_method.is_compiled:
             return Failure.from_exception(reason)
         if (error := _find_eager_error(cell)) is None:
             raise

@@ -41,13 +41,13 @@ class _ConfiguredFactory:
     """A method factory of one configuration, eager or compiled."""
 
     eager: Callable[[Mapping[str, Hyper]], Method]
-    resolved: str
+    implementation: str
     lanes: bool
     program: Any = None
     """The compiled program, where there is one."""
 
     @property
-    def compiled(self) -> bool:
+    def is_compiled(self) -> bool:
         return self.program is not None
 
     @property
@@ -181,8 +181,8 @@ def _make_torch_factory(
         return with_torch_schedule(method, schedule, list_lr_names(block)) if schedule else method
 
     _try_numbers(bare, question)
-    resolved = f"{public_name(factory)}({question.impl})" + _describe_groups(question)
-    return _ConfiguredFactory(_with_gradient_transform(question, bare), resolved, False)
+    implementation = f"{public_name(factory)}({question.impl})" + _describe_groups(question)
+    return _ConfiguredFactory(_with_gradient_transform(question, bare), implementation, False)
 
 
 def _require_lr(factory: Callable[..., Any], names: Mapping[str, Any], choice: str) -> None:
@@ -220,7 +220,7 @@ def _with_gradient_transform(
     if not noise and not clip:
         return make
 
-    def made(hyper: Mapping[str, Hyper]) -> Method:
+    def make_with_transform(hyper: Mapping[str, Hyper]) -> Method:
         numbers = dict(hyper)
         add = gradient_noise(noise, numbers.pop(SEED)) if noise else None
 
@@ -230,4 +230,4 @@ def _with_gradient_transform(
 
         return with_gradient_transform(make(numbers), change)
 
-    return made
+    return make_with_transform

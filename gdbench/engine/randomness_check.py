@@ -108,7 +108,7 @@ def is_bitwise_equal(first: Tensor, second: Tensor) -> bool:
 
 def refuse_compiled_draws(cell: Cell) -> None:
     """Raise Unavailable where a compiled step would draw: its graph has a stream of its own, or none."""
-    if cell.make_method.compiled and cell.draws:
+    if cell.make_method.is_compiled and cell.draws:
         raise Unavailable(
             f"the step or the objective draws at random ({', '.join(sorted(cell.draws))}), which a compiled graph does"
             " otherwise than Python code; use impl=manual"
@@ -128,7 +128,7 @@ def find_late_draws(cell: Cell, before: Mapping[str, Any]) -> None:
 
     Not of compiled steps: their graph has no branch that a later step could take, and the compiler draws for itself.
     """
-    names = frozenset[str]() if cell.make_method.compiled else find_moved(before) - cell.draws
+    names = frozenset[str]() if cell.make_method.is_compiled else find_moved(before) - cell.draws
     if names:
         raise LateDraws(names)
 

@@ -84,7 +84,7 @@ def _run_checked(cell: Cell, repeats: bool, clock: Clock | None, progress: Progr
     timings = time_runs(distinct, ObservedRuns(columns, observed.marks), clock or _choose_clock(distinct.device))
     _set_failures(columns, observed.failures)
     columns.update(make_timing_columns(timings, columns["steps_to_target"]))
-    shared: dict[str, Any] = {"compile_s": cell.make_method.compile_s} if cell.make_method.compiled else {}
+    shared: dict[str, Any] = {"compile_s": cell.make_method.compile_s} if cell.make_method.is_compiled else {}
     shared |= {
         "convergence_pass_s": convergence_pass_s,
         "seed_used": is_seed_effective(distinct, columns),
@@ -113,13 +113,13 @@ def _make_execution_columns(cell: Cell, laned: bool, how: str, alone: Mapping[in
     )
     columns: Columns = {
         "lanes": make_constant(cell.size - len(alone) if laned else 1, cell.size),
-        "implementation": make_constant(f"{cell.make_method.resolved}, {how}{remark}", cell.size),
+        "implementation": make_constant(f"{cell.make_method.implementation}, {how}{remark}", cell.size),
     }
     if alone:
         columns = {name: column.copy() for name, column in columns.items()}
     for row, reason in alone.items():
         columns["lanes"][row] = 1
-        columns["implementation"][row] = f"{cell.make_method.resolved}, run by run: {reason}{remark}"
+        columns["implementation"][row] = f"{cell.make_method.implementation}, run by run: {reason}{remark}"
     return columns
 
 
@@ -181,7 +181,7 @@ def _observe(cell: Cell, laned: bool, overflowing: Array, progress: ProgressCall
     chunks = split_into_chunks(cell, np.flatnonzero(~overflowing), laned)
     with contextlib.suppress(Exception):  # what raises here raises in every run, whose row says so
         # Made once, before the chunks share them.
-        _ = cell.objective, cell.one_seed, cell.oracle(laned), cell.rounding, cell.varied, cell.fused
+        _ = cell.objective, cell.one_seed, cell.oracle(laned), cell.rounding, cell.varying_hyper, cell.steps_per_call
     isolation = Isolation()
     attempts = _run_chunks(
         lambda rows, before_steps: observe_runs(cell, rows, laned, traced, before_steps, isolation),

@@ -64,7 +64,7 @@ class Timings:
         self.blocks = [(row, samples) for row, samples in self.blocks if row not in rows]
 
     @property
-    def timed(self) -> Array:
+    def is_timed(self) -> Array:
         """Which runs were timed."""
         return ~np.isnan(self.step_s)
 
@@ -73,7 +73,7 @@ def make_timing_columns(timings: Timings | None, steps_to_target: Array) -> Mapp
     """The columns that hold times; runs that were not timed take their cell's median and say so."""
     if timings is None:
         return {"timed": make_constant(False, len(steps_to_target))}
-    timed = timings.timed
+    timed = timings.is_timed
     runs = len(timed)
     median = float(np.median(timings.step_s[timed])) if timed.any() else np.nan
     step_s = np.where(timed, timings.step_s, median)

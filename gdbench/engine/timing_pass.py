@@ -111,7 +111,7 @@ def _order_runs(status: Array, steps_to_target: Array) -> Array:
 def _time_warmup(cell: Cell, row: int, clock: Clock) -> float:
     """Seconds of a method's first use here (imports, lazy dispatch), on another objective; NaN if compiled."""
     if (
-        cell.make_method.compiled
+        cell.make_method.is_compiled
     ):  # a compiled step belongs to its objective: compile it for a single run, if it is not yet
         time_call(lambda: descent(cell.solo_method(row), cell.oracle(False), cell.start(0), range(1)), clock)
         return np.nan
@@ -157,11 +157,11 @@ class _RunTimer:
         timings.step_s[row], timings.step_s_lo[row], timings.step_s_hi[row] = samples.step
         timings.ratio[row], timings.ratio_lo[row], timings.ratio_hi[row] = samples.ratio
         timings.reference_s[row] = np.median(samples.reference)
-        if method.constant_cost and not self.cell.make_method.compiled:
+        if method.constant_cost and not self.cell.make_method.is_compiled:
             timings.update_s[row] = self._update(0.2 * share)
         if steps_to_target is not None and not method.constant_cost:
             timings.replay_s[row] = self._replay(steps_to_target, steps_to_target * samples.step[0])
-        if timings.work == (None, None) and not self.cell.make_method.compiled:
+        if timings.work == (None, None) and not self.cell.make_method.is_compiled:
             timings.work = count_step_work(prepare(1), self.cell.device)
         if difference := verify_again(self.cell, row, proof):
             timings.errors[row] = difference

@@ -107,7 +107,7 @@ def verify_timed_pass(cell: Cell, row: int, observed: ObservedRuns, clock: Clock
     points = observed.marks.get(row)
     if points is not None:
         return Verification(_compare_points(one, bare, points), steps, bare)
-    alone = one.changed(steps=steps, trace="none")
+    alone = one.with_fields(steps=steps, trace="none")
     result = run_observed_pass(alone, False, np.empty(0, np.int64))
     difference = _compare_points(one, bare, result.marks[0])
     if difference is None:
@@ -126,7 +126,7 @@ def verify_again(cell: Cell, row: int, proof: Verification) -> str | None:
 
 def _compare_gradient_counts(one: Cell) -> str | None:
     """A message with the gradient counts of the timed and an observed pass; None if they are equal."""
-    if one.make_method.compiled:  # its graph knows its oracle by identity
+    if one.make_method.is_compiled:  # its graph knows its oracle by identity
         return None
     counts, looks = [], (None, lambda k, x, points: None)
     for look in looks:
@@ -180,7 +180,7 @@ def _compare_with_lanes(alone: Cell, steps: int, facts: Columns, row_facts: Colu
     if difference is None:
         return None
     for number in range(NUDGES):
-        nudged = alone.changed(make_method=_NudgedFactory(alone.make_method, number))
+        nudged = alone.with_fields(make_method=_NudgedFactory(alone.make_method, number))
         other = convergence_columns(nudged, run_observed_pass(nudged, False, np.empty(0, np.int64)))
         if _describe_difference(facts, 0, other, 0, alone, alone.steps) is not None:
             return None

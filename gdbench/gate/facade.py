@@ -126,7 +126,7 @@ def build(parsed: Any) -> Built:
     """Build the cell of a specification, and set torch's number of threads to its own."""
     torch.set_num_threads(parsed.threads)
     cell = build_cell(parsed)
-    return Built(cell, parsed.threads, cell.make_method.compiled, str(cell.dtype).removeprefix("torch."))
+    return Built(cell, parsed.threads, cell.make_method.is_compiled, str(cell.dtype).removeprefix("torch."))
 
 
 def run(built: Built) -> dict[str, Any]:

@@ -30,13 +30,13 @@ class CompletionTracker:
     def update(self) -> None:
         """Report the cells whose results are new."""
         for cell in sorted(find_finished_cells(self.folder) & set(self.pending)):
-            self.progress.done(self.pending.pop(cell), load_statuses(self.folder, cell))
+            self.progress.finish_job(self.pending.pop(cell), load_statuses(self.folder, cell))
 
     def give_up(self, reasons: Mapping[int, str]) -> dict[int, str]:
         """Report the cells without a result as failed; returns the reason of each."""
         self.update()
         for job in self.pending.values():
-            self.progress.done(job, ["failed"] * job.spec.size)
+            self.progress.finish_job(job, ["failed"] * job.spec.size)
         return {cell: reasons.get(cell) or UNKNOWN for cell in self.pending}
 
 

@@ -91,14 +91,14 @@ class Refinement:
         while self._refine(score):
             pass
         for index, through in self._lines():
-            if not self.left:
+            if not self.trials_left:
                 break
             self._fill(score, index, through)
 
     # --------------------------------------------------------------------------------------------------------- results
 
     @property
-    def left(self) -> int:
+    def trials_left(self) -> int:
         """The number of trials left."""
         return max(0, self.trials - len(self.tried))
 
@@ -223,7 +223,7 @@ class Refinement:
         (low, high), (old_low, old_high) = grown.ends(), axis.ends()
         new = (low, old_low) if low < old_low else (old_high, high)
         others = [np.array(sorted({point[i] for point in self.tried})) for i in range(len(self.axes))]
-        room = self.left // math.prod(len(other) for i, other in enumerate(others) if i != index)
+        room = self.trials_left // math.prod(len(other) for i, other in enumerate(others) if i != index)
         count = min(max(2, round((new[1] - new[0]) / self.spacing[index] / 2) + 1), room + 1)
         if count < 2:
             return False
@@ -256,7 +256,7 @@ class Refinement:
         """The values an axis of the next grid; half as many where trials are left for less than two full grids."""
         spans = count_spans(self.axes)
         count = ZOOMED.get(spans, ZOOMED_MORE)
-        room = (self.left - (LINE if spans > 1 else 0)) / count_listed(self.axes)
+        room = (self.trials_left - (LINE if spans > 1 else 0)) / count_listed(self.axes)
         return min(count if room >= 2 * count**spans else (count + 1) // 2, nth_root(room, spans))
 
     def _make_next_grid(self, moves: bool, count: int) -> Grid:
@@ -295,6 +295,6 @@ class Refinement:
         assert isinstance(axis, Span)
         for around in [AROUND, math.inf] if count_spans(self.axes) > 1 else [math.inf]:
             bound = compute_near_bound(self.tried[through], self.cost_class)
-            values = halve_intervals(axis, self._line(index, through), through[index], bound, self.left, around)
+            values = halve_intervals(axis, self._line(index, through), through[index], bound, self.trials_left, around)
             line = np.array(sorted(values))
             self._visit(score, [line if i == index else np.array([value]) for i, value in enumerate(through)])

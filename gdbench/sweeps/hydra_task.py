@@ -97,6 +97,6 @@ class HydraTask:
             raise
         except Exception as error:
             raise translate_error(error) from error
-        if set(composed.axes) - set(spec.fixed):
+        if set(composed.axes) - set(spec.fixed_overrides):
             raise UsageError(f"experiment={hydra.runtime.choices.get('experiment')} is a sweep: add -m.")
         return spec, job

@@ -44,8 +44,8 @@ def run_here(jobs: Sequence[Job], folder: Path, progress: Progress) -> None:
     progress.begin(jobs)
     try:
         for job in jobs:
-            progress.now(job)
-            progress.done(job, run_job(job, folder, progress.worked))
+            progress.start_job(job)
+            progress.finish_job(job, run_job(job, folder, progress.add_lane_steps))
     finally:
         progress.close()
     gather_parts(jobs, folder)  # an interrupted sweep keeps its parts as they are, to be read or resumed

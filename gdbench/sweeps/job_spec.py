@@ -34,6 +34,6 @@ class Job:
         return self.spec.size * (self.spec.steps + 1)
 
     @property
-    def timed(self) -> bool:
+    def is_timed(self) -> bool:
         """Whether a timed pass follows."""
         return self.spec.timing.seconds > 0

@@ -164,10 +164,10 @@ class OptunaSweeper(BatchingSweeper):
             for first in range(0, self.n_trials, self.n_jobs):
                 trials = [study.ask(dict(distributions)) for _ in range(min(self.n_jobs, self.n_trials - first))]
                 jobs = [sweep.add(make_cell(trial)) for trial in trials]
-                progress.now(jobs[0])
-                sweep.run(jobs, progress.worked)
+                progress.start_job(jobs[0])
+                sweep.run(jobs, progress.add_lane_steps)
                 for trial, job in zip(trials, jobs, strict=True):
-                    progress.done(job, _report(study, trial, sweep, job))
+                    progress.finish_job(job, _report(study, trial, sweep, job))
         finally:
             progress.close()
 

@@ -18,7 +18,7 @@ class Work(Protocol):
     @property
     def lane_steps(self) -> int: ...  # noqa: D102
     @property
-    def timed(self) -> bool: ...  # noqa: D102
+    def is_timed(self) -> bool: ...  # noqa: D102
 
 
 class Progress(Protocol):
@@ -26,9 +26,9 @@ class Progress(Protocol):
 
     def note(self, words: str) -> None: ...  # noqa: D102
     def begin(self, jobs: Sequence[Job]) -> None: ...  # noqa: D102
-    def now(self, job: Work) -> None: ...  # noqa: D102
-    def worked(self, lane_steps: int) -> None: ...  # noqa: D102
-    def done(self, job: Job, statuses: Sequence[str]) -> None: ...  # noqa: D102
+    def start_job(self, job: Work) -> None: ...  # noqa: D102
+    def add_lane_steps(self, lane_steps: int) -> None: ...  # noqa: D102
+    def finish_job(self, job: Job, statuses: Sequence[str]) -> None: ...  # noqa: D102
     def close(self) -> None: ...  # noqa: D102
 
 
@@ -38,4 +38,4 @@ class Silent:
     def _ignore(self, *event: object) -> None:
         """Do nothing."""
 
-    note = begin = now = worked = done = close = _ignore
+    note = begin = start_job = add_lane_steps = finish_job = close = _ignore

@@ -39,7 +39,7 @@ class SweepSpec:
         return {key: override for key, override in self.overrides.items() if override.is_sweep_override()}
 
     @property
-    def fixed(self) -> dict[str, Override]:
+    def fixed_overrides(self) -> dict[str, Override]:
         """The overrides that all cells share."""
         return {key: override for key, override in self.overrides.items() if not override.is_sweep_override()}
 
@@ -70,7 +70,10 @@ def list_code_override(config_dir: Path | None) -> list[str]:
 
 def to_overrides(spec: SweepSpec) -> list[str]:
     """The overrides that all cells share, as text; a cell finds the user's code by the last of them."""
-    return [*(str(override.input_line) for override in spec.fixed.values()), *list_code_override(spec.config_dir)]
+    return [
+        *(str(override.input_line) for override in spec.fixed_overrides.values()),
+        *list_code_override(spec.config_dir),
+    ]
 
 
 def to_command(spec: SweepSpec) -> list[str]:

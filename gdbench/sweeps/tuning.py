@@ -68,13 +68,13 @@ class Tuning:
 
     def run(self, progress: Progress) -> None:
         """Tune row after row, time the winners where asked to, and write the table of all runs."""
-        self.progress_callback = progress.worked
+        self.progress_callback = progress.add_lane_steps
         progress.begin([row.job for row in self.rows])
         try:
             for row in self.rows:
                 statuses: list[str] = []
                 self._tune(row, progress, statuses)
-                progress.done(row.job, statuses)
+                progress.finish_job(row.job, statuses)
         finally:
             progress.close()
             self.sweep.add_columns(self._tuned_columns())  # also of an interrupted search: its parts are all there is
@@ -101,10 +101,10 @@ class Tuning:
 
     def _tune(self, row: Row, progress: Progress, statuses: list[str]) -> None:
         """Search one row, then time or trace its winner; adds the statuses of all runs to ``statuses``."""
-        metric = "gradient_evals_to_target" if row.timed else row.metric
+        metric = "gradient_evals_to_target" if row.is_timed else row.metric
 
         def score(grid: Grid) -> npt.NDArray[np.float64]:
-            progress.now(row)
+            progress.start_job(row)
             runs = self._run_cell(row, self._make_trial(row, grid), metric)
             statuses.extend(runs["status"].astype(str))
             if not runs["status"].isin(["failed", "unavailable"]).all():
@@ -160,10 +160,10 @@ class Tuning:
         """Time the winner; where time is the metric, the finalists, of which the fastest wins."""
         middle = row.search.middle()
         assert middle is not None
-        finalists = _list_finalists(row, middle) if row.timed else [middle]
+        finalists = _list_finalists(row, middle) if row.is_timed else [middle]
         for point in finalists:
             self._run_cell(row, self._make_job(row, [np.array([value]) for value in point], self.clock), row.metric)
-        if row.timed and finalists:
+        if row.is_timed and finalists:
             row.winner = min(finalists, key=lambda point: _read_score(row, point))
 
 

@@ -46,7 +46,7 @@ class Row:
         return 0
 
     @property
-    def timed(self) -> bool:
+    def is_timed(self) -> bool:
         """Whether time is the metric."""
         return self.metric == "time_to_target"
 

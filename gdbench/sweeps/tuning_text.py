@@ -46,7 +46,7 @@ def _describe_point(row: Row, point: Point) -> dict[str, Any]:
     near = compute_near_bound(score, find_cost_class) if is_cost_metric(row.metric) else 2 * score
     ends = [f"{name} {way}" for name, way in row.search.at_ends() if _has_more(row, name, way)]
     return {
-        "value": math.inf if row.timed and not row.winner else float(table["value"].iloc[index]),
+        "value": math.inf if row.is_timed and not row.winner else float(table["value"].iloc[index]),
         "plateau_decades": _count_decades(row, point, score) if score < MISS else None,
         "within_2x_decades": _count_decades(row, point, near) if 0 < score < MISS else None,
         **_describe_spike(row),
@@ -58,7 +58,7 @@ def _describe_point(row: Row, point: Point) -> dict[str, Any]:
 def _describe_spike(row: Row) -> dict[str, Any]:
     """The columns of an isolated lower point that was not chosen; empty without one. It is not timed."""
     point = row.search.spike()
-    if point is None or row.timed:
+    if point is None or row.is_timed:
         return {}
     numbers, (table, index) = dict(zip(row.names, point, strict=True)), row.seen[point]
     return {

@@ -82,7 +82,7 @@ def check_lanes(make: Callable[[Hyper], Method], start: Any, backend: Any = "eag
     x, state = lanes.init(xs)
     for _ in range(STEPS // 2):
         x, state, total, _ = lanes.steps(2, ask, x, state, torch.ones_like(total), total)
-    torch.testing.assert_close(flatten(lanes.shown(x), True), flatten(expected, True), rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(flatten(lanes.put_lanes_first(x), True), flatten(expected, True), rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(total, torch.stack(sums).sum(0), rtol=1e-12, atol=1e-12)
 
 

@@ -147,7 +147,7 @@ def test_compiled_lanes_are_told_as_others(trace: str, fused: int) -> None:
     told = []
     for make in (Tiny(walk), Compiled(walk)):
         cell = small(objective, make, seeds=range(len(ENDINGS)), steps=6, trace=trace)
-        cell.__dict__["fused"] = fused
+        cell.__dict__["steps_per_call"] = fused
         told.append(run_cell(cell))
     eager, compiled = told
     for name, column in eager.columns.items():

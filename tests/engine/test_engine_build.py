@@ -38,7 +38,7 @@ def test_a_proximal_method_is_unavailable_without_a_prox(impl: str) -> None:
     said = "^optimizer=ista needs the proximal map of a part of its objective, and objective=ridge states none; try"
     with pytest.raises(Unavailable, match=said):
         cell("optimizer=ista", "objective=ridge", f"impl={impl}")
-    assert cell("optimizer=ista", "objective=lasso_proximal", f"impl={impl}").make_method.resolved
+    assert cell("optimizer=ista", "objective=lasso_proximal", f"impl={impl}").make_method.implementation
 
 
 def test_a_cell_has_one_column_a_hyper_parameter() -> None:

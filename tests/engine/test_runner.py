@@ -275,7 +275,7 @@ def test_one_graph_serves_all_numbers() -> None:
     ]
     whole = cells[-1]
     for cell in cells:
-        shared = {"objective": whole.objective, "_laned_oracle": whole.oracle(True), "fused": 2}
+        shared = {"objective": whole.objective, "_laned_oracle": whole.oracle(True), "steps_per_call": 2}
         cell.__dict__.update(shared)
         run_cell(cell)
 
@@ -286,7 +286,7 @@ def test_one_graph_serves_all_numbers() -> None:
 def test_parts_of_a_cell_are_of_its_kind() -> None:
     """A chunk whose runs agree in what others differ in gets a number a lane like these: its graph is theirs."""
     cell = small(parabola(), lr=[0.1, 0.1, 0.2, 0.2])
-    _ = cell.varied
+    _ = cell.varying_hyper
 
     assert cell.take(np.array([0, 1])).laned_hyper()["lr"].tolist() == [0.1, 0.1]
     assert small(parabola(), lr=[0.1, 0.1]).laned_hyper()["lr"] == 0.1

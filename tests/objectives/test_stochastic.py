@@ -282,7 +282,7 @@ def test_a_timed_pass_never_judges() -> None:
     )
     timed = small(objective, lr=[0.1], seconds=0.05)
     columns, marks = (
-        run_cell(timed.changed(seconds=0.0)).columns,
+        run_cell(timed.with_fields(seconds=0.0)).columns,
         run_observed_pass(timed, False, np.empty(0, np.int64)).marks,
     )
     told.clear()

@@ -288,7 +288,7 @@ def test_compiled_lanes_are_manual_ones(optimizer: str, name: str) -> None:
     told = []
     for maker in (Tiny(partial(method, **more)), Compiled(partial(method, **more))):
         cell = small(objective(name), maker, lr=rates, steps=WALK, dtype=F32)
-        cell.__dict__["fused"] = 2
+        cell.__dict__["steps_per_call"] = 2
         told.append(run_cell(cell).columns)
     eager, compiled = told
 

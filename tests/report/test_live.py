@@ -29,7 +29,7 @@ class Looks(Silent):
         """Nothing has been seen."""
         self.root, self.seen, self.monitor = root, [], None  # type: ignore[var-annotated]
 
-    def done(self, job: Any, statuses: Sequence[str]) -> None:
+    def finish_job(self, job: Any, statuses: Sequence[str]) -> None:
         """Look, and copy."""
         (folder,) = self.root.glob("outputs/*/*")
         self.monitor = self.monitor or SweepMonitor(folder)

@@ -15,7 +15,7 @@ class Cell:
 
     label: str = "rosenbrock gd manual"
     lane_steps: int = 100
-    timed: bool = False
+    is_timed: bool = False
 
 
 class Clock:
@@ -44,10 +44,10 @@ def test_a_line_a_cell_tells_what_came_how_fast_and_how_long_still(
     lines.note("Going on.")
     lines.begin([Cell(), Cell()])
     for _ in range(2):
-        lines.now(Cell())
+        lines.start_job(Cell())
         clock.now += 0.01
-        lines.worked(100)
-        lines.done(Cell(), ["target", "budget", "target"])
+        lines.add_lane_steps(100)
+        lines.finish_job(Cell(), ["target", "budget", "target"])
     captured = capsys.readouterr()
     first, last = captured.err.splitlines()[1:]
 
@@ -63,7 +63,7 @@ def test_a_line_a_cell_tells_what_came_how_fast_and_how_long_still(
 def test_a_cell_counts_as_far_as_it_has_come(timed: bool, share: float) -> None:
     """Within a cell progress goes by its lane-steps, which are half of the way where a timed pass follows."""
     pace = PaceEstimate(4)
-    pace.start_cell(Cell(timed=timed))
+    pace.start_cell(Cell(is_timed=timed))
     assert (pace.rate, pace.time_left, pace.share) == ("", "", 0.0)
     pace.add_lane_steps(25)
 
@@ -81,10 +81,10 @@ def test_a_bar_leaves_nothing_behind_but_notes(clock: Clock) -> None:
     bar = SweepBar(Console(file=screen, force_terminal=True, width=120))
     bar.note("Going on.")
     bar.begin([Cell()])
-    bar.now(Cell())
+    bar.start_job(Cell())
     clock.now += 0.25
-    bar.worked(50)
-    bar.done(Cell(), ["target"])
+    bar.add_lane_steps(50)
+    bar.finish_job(Cell(), ["target"])
     bar.close()
 
     assert "Going on." in screen.getvalue()

@@ -418,8 +418,8 @@ def test_lines_count_cells_and_statuses(capsys: pytest.CaptureFixture[str]) -> N
     lines = SweepLines()
     lines.begin([Cell(), Cell()])
     for statuses in (["target", "budget", "target"], ["failed"]):
-        lines.now(Cell())
-        lines.done(Cell(), statuses)
+        lines.start_job(Cell())
+        lines.finish_job(Cell(), statuses)
     lines.close()
     captured = capsys.readouterr()
 
@@ -435,8 +435,8 @@ def test_a_bar_shows_what_runs_now() -> None:
     file = io.StringIO()
     bar = SweepBar(Console(file=file, force_terminal=True, width=100))
     bar.begin([Cell(), Cell()])
-    bar.now(Cell())
-    bar.done(Cell(), ["target"])
+    bar.start_job(Cell())
+    bar.finish_job(Cell(), ["target"])
     bar.progress.refresh()
     bar.close()
 

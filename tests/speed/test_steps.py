@@ -69,7 +69,7 @@ def test_step(objective: str, optimizer: str, impl: str, composer: Composer, ben
     """A step takes so long; what torch, the method or this machine does not have is skipped with its reason."""
     try:
         cell = ready(composer, objective, optimizer, impl)
-        method, oracle = cell.maker(cell.solo_hyper(0)), cell.oracle(laned=False)
+        method, oracle = cell.make_method(cell.solo_hyper(0)), cell.oracle(laned=False)
         warm = descent(method, oracle, cell.start(0), range(WARM))
     except Unavailable as reason:
         pytest.skip(str(reason))
@@ -84,7 +84,7 @@ def test_step(objective: str, optimizer: str, impl: str, composer: Composer, ben
         optimizer=optimizer,
         impl=impl,
         dtype=str(cell.dtype).removeprefix("torch."),
-        resolved=cell.maker.resolved,
+        implementation=cell.make_method.implementation,
         steps=BLOCK,
     )
     benchmark.pedantic(descent, setup=restored, rounds=60, warmup_rounds=5)

@@ -19,7 +19,7 @@ __all__ = ["CompiledStepError", "check_agreement", "nudge", "seed_draws"]
 MAX_ULPS = 64
 """How many units in the last place, of a tensor's largest number, two ways to compute one step may lie apart."""
 NUDGE_COUNT = 4
-"""How often the inputs of a step are moved by rounding, to see what that does."""
+"""How often the inputs of a step are move by rounding, to see what that does."""
 
 
 class CompiledStepError(RuntimeError):
@@ -80,20 +80,20 @@ def _describe_kind(tensor: Tensor) -> str:
 
 
 def nudge(x: Any, state: Any, number: int) -> tuple[Any, Any]:
-    """An x and tensors of a state, moved by a rounding; zeros of x too, but not those of the state (of a variance)."""
+    """An x and tensors of a state, move by a rounding; zeros of x too, but not those of the state (of a variance)."""
     generator = torch.Generator().manual_seed(number)
 
     def draw(leaf: Tensor) -> Tensor:
         size = torch.finfo(leaf.dtype).eps
         return size * (2 * torch.rand(leaf.shape, generator=generator, dtype=torch.float64) - 1).to(leaf)
 
-    def moved(leaf: Tensor) -> Tensor:
+    def move(leaf: Tensor) -> Tensor:
         return leaf * (1 + 2 * draw(leaf)) if leaf.is_floating_point() else leaf
 
-    def shaken(leaf: Tensor) -> Tensor:
-        return moved(leaf) + draw(leaf) * leaf.abs().amax() if leaf.is_floating_point() and leaf.numel() else leaf
+    def shake(leaf: Tensor) -> Tensor:
+        return move(leaf) + draw(leaf) * leaf.abs().amax() if leaf.is_floating_point() and leaf.numel() else leaf
 
-    return tree_map_only(Tensor, shaken, x), tree_map_only(Tensor, moved, state)
+    return tree_map_only(Tensor, shake, x), tree_map_only(Tensor, move, state)
 
 
 @contextmanager

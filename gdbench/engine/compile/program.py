@@ -63,7 +63,7 @@ class CompiledLanes(NamedTuple):
     constant_cost: bool
 
     @staticmethod
-    def shown(tree: Any) -> Any:
+    def put_lanes_first(tree: Any) -> Any:
         """An x or a state that ``steps`` returned, with the lanes first, as the rest of gdbench has it."""
         return put_lanes_first(tree)
 

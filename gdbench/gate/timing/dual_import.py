@@ -172,7 +172,7 @@ def _is_foreign(file: Path, other: Path, own: Path) -> bool:
 def redirect_bytecode(folder: str, roots: Sequence[Path]) -> None:
     """Write the bytecode of modules in these trees to a folder elsewhere; call before importing from them."""
 
-    class Loader(SourceFileLoader):
+    class TreeLoader(SourceFileLoader):
         def get_code(self, fullname: str) -> Any:
             before = sys.pycache_prefix, sys.dont_write_bytecode
             sys.pycache_prefix, sys.dont_write_bytecode = folder, False
@@ -186,7 +186,7 @@ def redirect_bytecode(folder: str, roots: Sequence[Path]) -> None:
         if place is None or not any(place.is_relative_to(root) for root in roots):
             raise ImportError(f"{path} is not in a source tree", path=path)
         extensions = ExtensionFileLoader, EXTENSION_SUFFIXES
-        return FileFinder(path, extensions, (Loader, SOURCE_SUFFIXES))
+        return FileFinder(path, extensions, (TreeLoader, SOURCE_SUFFIXES))
 
     sys.path_hooks.insert(0, find_in_trees)
     sys.path_importer_cache.clear()

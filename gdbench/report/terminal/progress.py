@@ -31,7 +31,7 @@ class CellWork(Protocol):
         ...
 
     @property
-    def timed(self) -> bool:
+    def is_timed(self) -> bool:
         """Whether a timed pass follows."""
         ...
 
@@ -54,7 +54,7 @@ class PaceEstimate:
         self.lane_steps += lane_steps
         self.last = time.perf_counter()
         total = max(self.lane_steps, self.job.lane_steps)
-        self.share = (0.5 if self.job.timed else 1.0) * self.lane_steps / total if self.job.lane_steps else 0.0
+        self.share = (0.5 if self.job.is_timed else 1.0) * self.lane_steps / total if self.job.lane_steps else 0.0
 
     def finish_cell(self) -> None:
         """End the current cell."""
@@ -102,15 +102,15 @@ class SweepLines:
         """Print a note."""
         print(f"gdbench: {words}", file=sys.stderr, flush=True)
 
-    def now(self, job: CellWork) -> None:
+    def start_job(self, job: CellWork) -> None:
         """Begin a cell."""
         self.pace.start_cell(job)
 
-    def worked(self, lane_steps: int) -> None:
+    def add_lane_steps(self, lane_steps: int) -> None:
         """Count steps of the current cell."""
         self.pace.add_lane_steps(lane_steps)
 
-    def done(self, job: CellWork, statuses: Sequence[str]) -> None:
+    def finish_job(self, job: CellWork, statuses: Sequence[str]) -> None:
         """End a cell, and print its line."""
         self.pace.finish_cell()
         counts = ", ".join(f"{statuses.count(status)} {status}" for status in dict.fromkeys(statuses))
@@ -144,20 +144,20 @@ class SweepBar(SweepLines):
         """Print a note above the bar."""
         self.progress.console.print(f"gdbench: {words}", soft_wrap=True)
 
-    def now(self, job: CellWork) -> None:
+    def start_job(self, job: CellWork) -> None:
         """Begin a cell, and show it."""
-        super().now(job)
+        super().start_job(job)
         self.shown = self.pace.first
         self._show()
 
-    def worked(self, lane_steps: int) -> None:
+    def add_lane_steps(self, lane_steps: int) -> None:
         """Count steps of the current cell; the bar moves every REFRESH_S."""
-        super().worked(lane_steps)
+        super().add_lane_steps(lane_steps)
         if self.pace.last - self.shown > REFRESH_S:
             self.shown = self.pace.last
             self._show()
 
-    def done(self, job: CellWork, statuses: Sequence[str]) -> None:
+    def finish_job(self, job: CellWork, statuses: Sequence[str]) -> None:
         """End a cell, and move the bar."""
         self.pace.finish_cell()
         self._show()
