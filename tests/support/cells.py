@@ -28,9 +28,9 @@ class Tiny:
 
     make: Callable[..., Method] = gd
     lanes: bool = True
-    compiled: bool = False
+    is_compiled: bool = False
     compile_s: float = 0.0
-    resolved: str = "tiny"
+    implementation: str = "tiny"
 
     def __call__(self, hyper: Mapping[str, Hyper]) -> Method:
         """The method with these hyper-parameters."""
@@ -42,8 +42,8 @@ class Tiny:
 class Compiled:
     """A maker whose steps are compiled, by ``backend``."""
 
-    lanes = compiled = True
-    resolved = "compiled"
+    lanes = is_compiled = True
+    implementation = "compiled"
 
     def __init__(self, make: Callable[..., Method] = gd, backend: str = "eager") -> None:
         self.make, self.program = make, Program(make, backend)
