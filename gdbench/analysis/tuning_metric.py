@@ -116,9 +116,8 @@ def _compute_scores(table: pd.DataFrame, runs: pd.DataFrame, outcome: npt.NDArra
         distance = np.log10(np.clip(known, 1e-300, 1e300))
     short = np.where(np.isnan(distance), np.arcsinh(value), distance)
     short = np.where(np.isfinite(short), short, 1000.0)
-    return np.select(
-        [outcome == 0, outcome == 1, outcome == 2], [value, LEFT + fine * value, MISS + 1000 + short], np.inf
-    )
+    left = np.minimum(LEFT + fine * value, np.nextafter(MISS, 0.0))  # from 12 days on, seconds would be misses
+    return np.select([outcome == 0, outcome == 1, outcome == 2], [value, left, MISS + 1000 + short], np.inf)
 
 
 def _select_deciding_values(rows: pd.DataFrame, column: str) -> Array:

@@ -162,7 +162,7 @@ class Looks(Silent):
         """Nothing has been seen."""
         self.place, self.seen = place, []
 
-    def done(self, job: Any, statuses: Any) -> None:
+    def finish_job(self, job: Any, statuses: Any) -> None:
         """Count the rows that can be read now."""
         self.seen.append((len(load(self.place)), list(statuses)))
 
