@@ -103,7 +103,9 @@ def save_baseline(
 
 @gate.command()
 def accept(
-    series: Annotated[list[str], typer.Argument(help="series of the latest report by name or pattern; '*' for all")],
+    series: Annotated[
+        list[str], typer.Argument(metavar="SERIES", help="series of the latest report by name or pattern; '*' for all")
+    ],
     reason: Reason,
     outputs: Outputs = "outputs",
 ) -> int:
@@ -132,8 +134,8 @@ def accept(
 
 @gate.command()
 def bisect(
-    good: Annotated[str, typer.Argument(help="a revision that passes")],
-    bad: Annotated[str, typer.Argument(help="a later one that fails")] = "HEAD",
+    good: Annotated[str, typer.Argument(metavar="GOOD", help="a revision that passes")],
+    bad: Annotated[str, typer.Argument(metavar="BAD", help="a later one that fails")] = "HEAD",
     layer: Annotated[str, typer.Option(help="exact or time")] = "exact",
     suite: Suite = "default",
     config_dir: ConfigDir = None,

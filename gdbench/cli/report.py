@@ -111,11 +111,19 @@ class ReportRequest:
 
 
 def find_place(word: str, outputs: Path) -> Path:
-    """The file or folder that a word is the path of, or else the sweep in ``outputs`` that it names."""
-    from gdbench.results.catalog import find_sweep
+    """The file or folder with sweeps that a word is the path of, or else the sweep in ``outputs`` that it names."""
+    from gdbench.results.catalog import SweepNotFound, find_sweep
+    from gdbench.results.folder_layout import walk_sweeps
 
     place = expand_user(word)
-    return place if place.exists() else find_sweep(word, outputs)
+    if place.is_file() or next(walk_sweeps(place), None):
+        return place
+    try:
+        return find_sweep(word, outputs)
+    except SweepNotFound:
+        if place.exists():  # whoever reads it says that it holds no sweep
+            return place
+        raise
 
 
 def _make_landscape(folders: list[Path]) -> Any:

@@ -34,6 +34,8 @@ def read_inputs(places: Sequence[Path]) -> ReportInputs:
     for place in places:
         if not place.exists():
             raise UsageError(f"{place} does not exist: give the folder of a sweep, or a folder of sweeps.")
+        if not _find_folders(place):
+            load(place)  # raises: beside others a place without a sweep would go unnoticed
     runs = load(list(places))
     try:
         traces = load(list(places), "traces")

@@ -16,11 +16,11 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from gdbench.errors import UsageError
-from gdbench.results.catalog import count_planned_cells, find_newest_sweep, find_sweep
+from gdbench.results.catalog import SweepNotFound, count_planned_cells, find_newest_sweep, find_sweep
 from gdbench.results.columns import is_setting
 from gdbench.results.costs import select_comparable
 from gdbench.results.environment_file import read_environment, read_time
-from gdbench.results.folder_layout import PARTS, is_sweep
+from gdbench.results.folder_layout import PARTS, is_sweep, walk_sweeps
 from gdbench.results.load import SkippedFile, load
 from gdbench.results.parquet_files import READ_ERRORS, cast_columns
 from gdbench.results.ranking import KEYS, rank_configurations, select_best
@@ -206,8 +206,12 @@ def find_watched_sweep(word: str | None, outputs: Path) -> Path | None:
     within = outputs if word is None else expand_user(word)
     if is_sweep(within):
         return within
-    if word is not None and not within.is_dir():
-        return find_sweep(word, outputs)
+    if word is not None and next(walk_sweeps(within), None) is None:
+        try:
+            return find_sweep(word, outputs)
+        except SweepNotFound:
+            if not within.is_dir():
+                raise
     try:
         return find_newest_sweep(within)
     except UsageError:

@@ -296,3 +296,16 @@ def test_show_of_a_run_asked_twice_shows_the_latest(command: Callable[..., Any])
 
     assert len(run) == 1
     assert re.search(r"^sweep +\S+_second$", command("show", run[0]).out, re.MULTILINE)
+
+
+def test_a_name_comes_before_a_folder_without_sweeps(command: Callable[..., Any]) -> None:
+    """A sweep's name is found although a folder of code has that name too; an empty folder is refused."""
+    assert command("lr=0.1", "steps=2", "timing=off", "name=mine", "--quiet").code == 0
+    Path("mine").mkdir()
+    Path("empty").mkdir()
+    found, refused = command("report", "mine", "--format", "md"), command("report", "empty", "mine", "--format", "md")
+
+    assert "1 run" in found.out
+    assert command("sweeps", "watch", "mine", "--once").code == 0
+    assert (refused.code, refused.err.count("\n")) == (2, 1)
+    assert "empty" in refused.err
