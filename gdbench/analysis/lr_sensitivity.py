@@ -18,7 +18,7 @@ def compute_lr_sensitivity(compared: pd.DataFrame, cost: str = "gradients") -> p
     """Cost to the target at each lr: one row per problem, solver, lr and set of other hyper-parameters.
 
     Input: comparable runs. Columns: problem, solver, lr, others (the other hyper-parameters as text), cost (median over
-    seeds; inf where more than half did not solve), lo and hi (quartiles), runs, solved, diverged (diverged or nonfinite
+    seeds; inf where more than half did not solve), lo and hi (quartiles), runs, solved, diverged (or nonfinite
     runs), smoothness (L of the objective; null if not stated), chosen (whether tune chose it).
     """
     table = compute_costs(compared, cost).assign(

@@ -80,7 +80,7 @@ def find_winners(runs: pd.DataFrame, compared: pd.DataFrame) -> pd.DataFrame:
     - cheaper_but_left: the configuration that reached the target at lower cost and left it again.
     - solvers, solved: number of solvers, and of those whose best stays at the target; targeted: the problem has a
       target.
-    - runs, reached, left (of those), diverged (diverged or nonfinite), failed: numbers of runs; shifted: runs excluded
+    - runs, reached, left (of those), diverged (or nonfinite), failed: numbers of runs; shifted: runs excluded
       because weight decay shifts the minimum.
 
     Solvers without randomness are compared exactly: equal values tie; of seconds, those within noise
@@ -127,7 +127,7 @@ def _describe_problem(pool: pd.DataFrame, table: pd.DataFrame, cost: str) -> dic
         "runner_up_outcome": None if second is None else second["outcome"],
         "tied": ", ".join(rivals["solver"][tied]),
         **test,
-        "cheaper_but_left": _find_sooner(table, first),
+        "cheaper_but_left": _find_cheaper_but_left(table, first),
         **describe_winner(table, first),
         **counts,
     }
@@ -142,7 +142,7 @@ def _compute_ratio(first: pd.Series, second: pd.Series) -> float:
     return float(second["value"] / first["value"])
 
 
-def _find_sooner(table: pd.DataFrame, first: pd.Series) -> str | None:
+def _find_cheaper_but_left(table: pd.DataFrame, first: pd.Series) -> str | None:
     """The configuration that reached the target at lower cost than the winner, but did not stay there."""
     left = table[(table["outcome"] == "left") & (table["value"] < first["value"]) & (first["outcome"] == "stays")]
     return None if left.empty else f"{left.iloc[0]['solver']} ({left.iloc[0]['configuration']})"

@@ -23,7 +23,7 @@ def reproduce(
     trust: Annotated[bool, typer.Option("--trust", help="run the code that somebody else's sweep names")] = False,
     json: Json = False,
 ) -> int:
-    """Reproduction a run, untimed, and check that every deterministic column is the same; exit code 1 if one differs.
+    """Repeat a run, untimed, and check that every deterministic column is the same; exit code 1 if one differs.
 
     Where one differs, print what else has changed: settings, source files, data, torch, threads, machine, determinism.
     Code that neither gdbench ships nor you ran on this machine is listed, and runs only with --trust.

@@ -31,19 +31,21 @@ class ReportInputs:
 
 def read_inputs(places: Sequence[Path]) -> ReportInputs:
     """All runs and traces in some folders, their subfolders included; UsageError if a folder does not exist."""
+    folders: set[Path] = set()
     for place in places:
         if not place.exists():
             raise UsageError(f"{place} does not exist: give the folder of a sweep, or a folder of sweeps.")
-        if not _find_folders(place):
+        here = _find_folders(place)
+        if not here:
             load(place)  # raises: beside others a place without a sweep would go unnoticed
+        folders |= here
     runs = load(list(places))
     try:
         traces = load(list(places), "traces")
     except UsageError:  # trace=none
         traces = runs[["run_id"]].head(0).reindex(columns=["run_id", "step", "loss", "gap", "grad_norm", "x"])
-    folders = sorted({folder for place in places for folder in _find_folders(place)})
-    inputs = ReportInputs(folders, runs, traces)
-    for folder in folders:
+    inputs = ReportInputs(sorted(folders), runs, traces)
+    for folder in inputs.folders:
         if environment := read_environment(folder / "environment.json"):
             inputs.environments[folder.name] = environment
         if remark := _describe_unfinished(folder):

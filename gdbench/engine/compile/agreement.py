@@ -19,7 +19,7 @@ __all__ = ["CompiledStepError", "check_agreement", "nudge", "seed_draws"]
 MAX_ULPS = 64
 """How many units in the last place, of a tensor's largest number, two ways to compute one step may lie apart."""
 NUDGE_COUNT = 4
-"""How often the inputs of a step are move by rounding, to see what that does."""
+"""How often the inputs of a step are moved by rounding, to see what that does."""
 
 
 class CompiledStepError(RuntimeError):
@@ -80,7 +80,7 @@ def _describe_kind(tensor: Tensor) -> str:
 
 
 def nudge(x: Any, state: Any, number: int) -> tuple[Any, Any]:
-    """An x and tensors of a state, move by a rounding; zeros of x too, but not those of the state (of a variance)."""
+    """An x and tensors of a state, moved by a rounding; zeros of x too, but not those of the state (of a variance)."""
     generator = torch.Generator().manual_seed(number)
 
     def draw(leaf: Tensor) -> Tensor:
