@@ -96,5 +96,8 @@ def _call_factory(factory: Callable[..., Any], arguments: Mapping[str, Any]) -> 
             objective = build_training_objective(objective)
     if not isinstance(objective, Objective):
         name = getattr(factory, "__qualname__", str(factory))
-        raise UsageError(f"{name} returned {type(objective).__name__}; it must return a gdbench.objectives.Objective or a gdbench.Training.")
+        raise UsageError(
+            f"{name} returned {type(objective).__name__}; it must return a gdbench.objectives.Objective or a"
+            " gdbench.Training."
+        )
     return objective

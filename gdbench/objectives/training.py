@@ -15,24 +15,14 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from gdbench.errors import UsageError, format_count
-from gdbench.objectives.base import Objective, make_generator
-from gdbench.objectives.counter_rng import random_bits
+from gdbench.objectives.base import Objective
+from gdbench.objectives.training_data import JUDGED, SPLITS, TRAIN, build_data, list_tensors
 
-__all__ = [
-    *("HELD_OUT", "JUDGED", "SPLITS", "TEST", "TRAIN", "DataSource", "Training"),
-    *("build_training_objective", "check_loss", "collate_samples", "compute_epoch_order", "list_tensors", "make_module"),
-    *("name_data", "to_tensors"),
-]
-
-TRAIN, HELD_OUT, TEST, JUDGED = "train", "held_out", "test", "judged"
-SPLITS = (TRAIN, HELD_OUT, TEST)
-"""The data that a run is trained on, that on which it is selected, and that which no selection has seen."""
+__all__ = ["DataSource", "Training", "build_training_objective", "check_loss", "make_module"]
 
 DataSource = tuple[Tensor, ...] | Dataset[Any] | Callable[[torch.Generator], Iterable[Any]]
 """Tensors whose first axis counts samples, the last of them the targets; a map-style Dataset of such tuples; or, for
 the training data, ``loader(generator)``: a DataLoader that draws from the generator."""
-MIN_JUDGED = 1024
-"""The train loss is judged on this many samples at least, where there are so many."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,21 +52,22 @@ class Training:
 
     def __post_init__(self) -> None:
         """Check what can be checked without the module."""
+        given: Any = self
         for name in ("module", "loss"):
-            if not callable(getattr(self, name)):
-                raise UsageError(f"Training({name}=...) must be a function; {_describe(getattr(self, name))} came.")
-        if isinstance(self.module, nn.Module):
+            if not callable(getattr(given, name)):
+                raise UsageError(f"Training({name}=...) must be a function; {_describe(getattr(given, name))} came.")
+        if isinstance(given.module, nn.Module):
             raise UsageError(
                 "Training(module=...) is a module: give a function that makes it, such as lambda: MyModule(),"
                 " as each run starts from weights of its own."
             )
-        for name, metric in self.metrics.items():
+        for name, metric in given.metrics.items():
             if not callable(metric) or not name.isidentifier():
                 raise UsageError(
                     f"Training(metrics={{{name!r}: ...}}) must map names such as accuracy to functions of"
                     f" (outputs, targets); {_describe(metric)} came."
                 )
-        if not isinstance(self.batch, int) or isinstance(self.batch, bool) or self.batch < 1:
+        if not isinstance(given.batch, int) or isinstance(given.batch, bool) or given.batch < 1:
             raise UsageError(f"Training(batch={self.batch!r}) must be a whole number of at least 1; try batch=32.")
         for split in SPLITS:
             source = getattr(self, split)
@@ -128,26 +119,6 @@ def check_source(split: str, source: Any) -> None:
         )
 
 
-def name_data(split: str, index: int) -> str:
-    """Name the tensor ``index`` of a split, as it stands in ``Objective.data``."""
-    return f"{split}.{index}"
-
-
-def gather_tensors(source: Any) -> tuple[Tensor, ...] | None:
-    """The tensors of a split; None of a loader, and of a Dataset whose samples are made anew at each access."""
-    if isinstance(source, torch.utils.data.TensorDataset):
-        return source.tensors
-    return source if isinstance(source, tuple) else None
-
-
-def compute_epoch_order(seed: Tensor, epoch: int, samples: int) -> Tensor:
-    """The order of the samples in an epoch: a permutation ``[samples]``, a pure function of seed ``[]`` and epoch.
-
-    The samples are sorted by 64 random bits of a stream that no step uses.
-    """
-    return random_bits(seed, -1 - epoch, samples).argsort(stable=True)
-
-
 def build_training_objective(training: Training) -> Objective:
     """The Objective of a workload: its point holds the module's parameters, its value is the judged train loss.
 
@@ -187,63 +158,7 @@ def make_module(training: Training, seed: int) -> tuple[nn.Module, dict[str, Ten
     return module, {name: leaf.detach() for name, leaf in module.named_parameters()}
 
 
-def build_data(training: Training) -> dict[str, Tensor]:
-    """All tensors of a workload by name; ``judged`` holds the samples of ``train`` on which its loss is judged."""
-    splits = {JUDGED: gather_judged(training)}
-    whole = gather_tensors(training.train)
-    if whole is not None:
-        splits[TRAIN] = whole
-    for split in (HELD_OUT, TEST):
-        source = getattr(training, split)
-        if source is not None:
-            splits[split] = gather_tensors(source) or collate_samples(source, range(len(source)))
-    return {name_data(split, i): part for split, parts in splits.items() for i, part in enumerate(parts)}
-
-
-def gather_judged(training: Training) -> tuple[Tensor, ...]:
-    """The samples of the training data that are judged: the first ones, or of a loader its first batches."""
-    held_out = training.held_out
-    size = 0 if held_out is None else len(held_out[0] if isinstance(held_out, tuple) else held_out)  # type: ignore[arg-type]
-    most = training.judged or max(size, MIN_JUDGED)
-    whole = gather_tensors(training.train)
-    if whole is not None:
-        return tuple(part[:most] for part in whole)
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(0)
-        if isinstance(training.train, Dataset):
-            return collate_samples(training.train, range(min(most, training.samples or 0)))
-        batches, count = [], 0
-        for batch in training.train(make_generator(0)):  # type: ignore[operator]
-            batches.append(to_tensors(batch))
-            count += len(batches[-1][0])
-            if count >= most:
-                break
-    if not batches:
-        raise UsageError("Training(train=...): the loader gives no batch; drop_last=True drops a batch that is not full.")
-    return tuple(torch.cat(parts)[:most] for parts in zip(*batches, strict=True))
-
-
-def collate_samples(source: Any, indices: Iterable[int]) -> tuple[Tensor, ...]:
-    """The samples of a Dataset as tensors whose first axis counts them."""
-    return to_tensors(torch.utils.data.default_collate([source[int(i)] for i in indices]))
-
-
-def to_tensors(batch: Any) -> tuple[Tensor, ...]:
-    """A batch as a tuple of tensors. Raises UsageError for one that is not made of tensors alone."""
-    parts = tuple(batch) if isinstance(batch, (tuple, list)) else (batch,)
-    if not all(isinstance(part, Tensor) for part in parts):
-        kinds = ", ".join(type(part).__name__ for part in parts)
-        raise UsageError(f"Training: a batch is ({kinds}); it must be tensors, (inputs, targets).")
-    return parts
-
-
-def list_tensors(data: Mapping[str, Tensor], split: str) -> tuple[Tensor, ...]:
-    """The tensors of a split among the data of an objective, in their order; empty where it has none."""
-    count = sum(name.partition(".")[0] == split for name in data)
-    return tuple(data[name_data(split, i)] for i in range(count))
-
-
-def check_loss(loss: Tensor) -> Tensor:
+def check_loss(loss: Any) -> Tensor:
     """The loss itself. Raises UsageError unless it is a scalar."""
     if not isinstance(loss, Tensor) or loss.dim():
         shape = f"a tensor of shape {list(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
