@@ -25,10 +25,11 @@ from gdbench.engine.tensor_stats import (
     widen_loss,
 )
 from gdbench.engine.trace_recorder import TraceRecorder
+from gdbench.engine.training.training_run import TrainingMetrics, TrainingRun, concatenate_metrics
 from gdbench.optimizers.base import Method, Oracle, StepInfo, compute_output_info
 from gdbench.tree import Params, put_lanes_last, tree_map
 
-__all__ = ["PassResult", "StepCallback", "concatenate", "run_observed_pass", "split_steps"]
+__all__ = ["PassResult", "StepCallback", "concatenate", "run_observed_pass", "select_lanes", "split_steps"]
 
 
 Array = npt.NDArray[Any]
@@ -55,6 +56,7 @@ class PassResult:
     """``[K, traced]``, as are ``grad_norms``; ``points`` is ``[traced, K, n]``, n = 0 where x is too big to store."""
     grad_norms: Array
     points: Array
+    metrics: TrainingMetrics | None = None
     marks: tuple[dict[int, bytes], ...] = ()
     """Step -> digest of the judged point, for single runs that will be timed: the timed pass is compared with these."""
 
@@ -63,10 +65,11 @@ def run_observed_pass(
     cell: Cell, laned: bool, traced: Array, before_steps: StepCallback = lambda steps: None
 ) -> PassResult:
     """What is observed of all runs of a cell in lanes, or of its one run; traces of the runs ``traced``."""
+    training = TrainingRun(cell, laned) if cell.objective.training else None
     oracle, judge = cell.oracle(laned), cell.judge(laned)
     x = cell.starts() if laned else cell.start(int(cell.seeds[0]))
     full = judge.full or judge
-    start = widen_loss(full.value(x, 0))
+    start = widen_loss(training.start_loss(x) if training else full.value(x, 0))
     sign = -1.0 if cell.maximize else 1.0
     rungs = make_ladder(
         cell.f_star,
@@ -82,28 +85,48 @@ def run_observed_pass(
         thresholds = thresholds[:, :1]  # lanes that start together share their targets
     make_observer = partial(Observer, thresholds if laned else thresholds[:, 0], start * sign, cell.maximize)
     trace = TraceRecorder(cell, laned, traced, judge.full)
-    run = _run_compiled_lanes if compiled else _run_eager_lanes if laned else _run_alone
+    run = training.run if training else _run_compiled_lanes if compiled else _run_eager_lanes if laned else _run_alone
     x, ended, observer = run(cell, oracle, x, make_observer, trace, before_steps)
     x = tree_map(lambda leaf: leaf.detach(), x)
-    loss, grad = full.grad(x, cell.steps)  # judging the last point is not the method's work
-    observer.observe(cell.steps, x, StepInfo(loss, grad, 0, 0))
+    # Judging the last point is not the method's work.
+    loss, grad = training.finish(x, observer) if training else full.grad(x, cell.steps)
+    last = -(-cell.steps // cell.judge_every)
+    observer.observe(last, x, StepInfo(loss, grad, 0, 0))
     trace.record(cell.steps, observer, x, loss, grad)
     denormals = count_denormals(ended, len(loss) if laned else None, cell.device)
 
     def to_array(values: Tensor) -> Array:
         return put_runs_last(to_numpy(observer.expand(values)), laned)
 
+    observations = Observations(*(put_runs_last(to_numpy(column), laned) for column in observer.summarize(last)))
     return PassResult(
         start=np.atleast_1d(to_numpy(observer.start).astype(np.float64)),
         floor=rungs.floor,
-        observations=Observations(
-            *(put_runs_last(to_numpy(column), laned) for column in observer.summarize(cell.steps))
-        ),
+        observations=convert_to_steps(observations, cell.judge_every, cell.steps, observer.spec.counts),
         grad_norm=to_array(compute_norms(grad, laned)),
         distance=to_array(compute_distances(cell, x, laned)),
         denormals=to_array(denormals),
+        metrics=training.summarize(x, observer) if training else None,
         **trace.to_arrays(),
     )
+
+
+def convert_to_steps(seen: Observations[Array], interval: int, steps: int, counts: bool) -> Observations[Array]:
+    """Observations whose steps are numbers of judged points, as steps: point i is x of step ``min(i interval, steps)``.
+
+    ``counts`` says that gradients were counted; if not, they are steps as well.
+    """
+    if interval == 1:
+        return seen
+    last = -(-steps // interval)
+
+    def convert(points: Array) -> Array:
+        judged = np.where(points > last, steps + 1, np.minimum(points * interval, steps))
+        return np.where(points < 0, points, judged).astype(points.dtype)
+
+    names = ["best_step", "finite_points", "diverged_since", "settled_since", "first_hits"]
+    names += [] if counts else ["gradients", "gradient_evals_to_target"]
+    return seen._replace(**{name: convert(getattr(seen, name)) for name in names})
 
 
 MakeObserver = Callable[..., Observer]
@@ -145,13 +168,13 @@ def _run_eager_lanes(
         x, state = descent(method, oracle, x, range(k, min(k + DROP_INTERVAL, cell.steps)), state, look)
         lanes = observer.find_finite_lanes()
         if lanes is not None:
-            x, state = _select_lanes((x, state), observer.count, lanes)
+            x, state = select_lanes((x, state), observer.count, lanes)
             left = cell.take(observer.keep_lanes(lanes).cpu().numpy())
             method, oracle = cell.make_method(left.laned_hyper()), left.oracle(laned=True)
     return method.output_at(x, state), (x, state), observer
 
 
-def _select_lanes(tree: Any, count: int, lanes: Tensor) -> Any:
+def select_lanes(tree: Any, count: int, lanes: Tensor) -> Any:
     """An x, or a method's state, of some of ``count`` lanes; a tensor without an axis of lanes stays as it is."""
 
     def pick(leaf: Tensor) -> Tensor:
@@ -210,7 +233,7 @@ def concatenate(results: list[PassResult]) -> PassResult:
     arrays = {
         field.name: np.concatenate([getattr(result, field.name) for result in results], axis=-1)
         for field in fields(PassResult)
-        if field.name not in ("observations", "traced", "steps", "points", "marks")
+        if field.name not in ("observations", "traced", "steps", "points", "metrics", "marks")
     }
     firsts = np.cumsum([0, *(len(result.start) for result in results[:-1])])
     columns = zip(*(result.observations for result in results), strict=True)
@@ -220,5 +243,6 @@ def concatenate(results: list[PassResult]) -> PassResult:
         traced=np.concatenate([result.traced + first for result, first in zip(results, firsts, strict=True)]),
         steps=results[0].steps,
         points=np.concatenate([result.points for result in results]),
+        metrics=concatenate_metrics([result.metrics for result in results if result.metrics]),
         marks=tuple(marks for result in results for marks in result.marks),
     )

@@ -239,6 +239,11 @@ class Observer:
         if self.hit_log is not None:
             self.hit_log.record(k, self.state.best, self.rows)
 
+    def add_work(self, seen: StepInfo) -> None:
+        """Add the work of a step whose point is not judged, while its run is finite and, so far, above its target."""
+        alive = self.state.finite_points == self.points
+        self.state = _count_work(seen, alive, alive & (self.state.best > self.spec.run_target), self.state)
+
     @property
     def count(self) -> int:
         """How many lanes are left."""
