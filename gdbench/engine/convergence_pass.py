@@ -83,7 +83,7 @@ def run_observed_pass(
     make_observer = partial(Observer, thresholds if laned else thresholds[:, 0], start * sign, cell.maximize)
     trace = TraceRecorder(cell, laned, traced, judge.full)
     run = _run_compiled_lanes if compiled else _run_eager_lanes if laned else _run_alone
-    x, ended, observer = run(cell, oracle, x, make_observer, trace, before_steps)
+    x, ended, observer = run(_PassInputs(cell, oracle, x, make_observer, trace, before_steps))
     x = tree_map(lambda leaf: leaf.detach(), x)
     loss, grad = full.grad(x, cell.steps)  # judging the last point is not the method's work
     observer.observe(cell.steps, x, StepInfo(loss, grad, 0, 0))
@@ -106,42 +106,52 @@ def run_observed_pass(
     )
 
 
-MakeObserver = Callable[..., Observer]
-"""``make_observer(counts_work)``: ``counts_work`` says whether gradients and evaluations are counted; if not, each step
-is one gradient."""
+@dataclass(frozen=True)
+class _PassInputs:
+    """What the runs of a pass start from and what records them, whichever way their steps are made."""
+
+    cell: Cell
+    oracle: Oracle
+    start: Params
+    make_observer: Callable[..., Observer]
+    """``make_observer(counts_work)``: ``counts_work`` says whether gradients and evaluations are counted; if not, each
+    step is one gradient."""
+    trace: TraceRecorder
+    before_steps: StepCallback
+
+    def make_look(self, method: Method, judge: Oracle, observer: Observer) -> Look:
+        """What ``descent`` calls after each step: it observes the point and records its trace."""
+
+        def look(k: int, x: Params, seen: StepInfo) -> None:
+            self.before_steps(1)
+            seen = compute_output_info(method, judge, k, x, seen)
+            observer.observe(k, x, seen)
+            self.trace.record(k, observer, x, seen.loss, seen.grad)
+
+        return look
+
+
 Ended = tuple[Params, tuple[Params, Any], Observer]
 """The last judged point, the method's own x and state there, and what was observed before it."""
 
 
-def _run_alone(
-    cell: Cell,
-    oracle: Oracle,
-    x: Params,
-    make_observer: MakeObserver,
-    trace: TraceRecorder,
-    before_steps: StepCallback,
-) -> Ended:
+def _run_alone(inputs: _PassInputs) -> Ended:
     """One run, step by step, observed after each."""
+    cell = inputs.cell
     method = cell.solo_method(0)
-    observer = make_observer(not method.constant_cost)
-    look = _make_step_observer(method, cell.judge(laned=False), observer, trace, before_steps)
-    x, state = descent(method, oracle, x, range(cell.steps), look=look)
+    observer = inputs.make_observer(not method.constant_cost)
+    look = inputs.make_look(method, cell.judge(laned=False), observer)
+    x, state = descent(method, inputs.oracle, inputs.start, range(cell.steps), look=look)
     return method.output_at(x, state), (x, state), observer
 
 
-def _run_eager_lanes(
-    cell: Cell,
-    oracle: Oracle,
-    x: Params,
-    make_observer: MakeObserver,
-    trace: TraceRecorder,
-    before_steps: StepCallback,
-) -> Ended:
+def _run_eager_lanes(inputs: _PassInputs) -> Ended:
     """Lanes, step by step, observed after each; non-finite ones are dropped every ``DROP_INTERVAL`` steps."""
+    cell, oracle, x = inputs.cell, inputs.oracle, inputs.start
     method = cell.make_method(cell.laned_hyper())
-    observer, state = make_observer(not method.constant_cost, eager_lanes=True), method.begin(x, laned=True)
+    observer, state = inputs.make_observer(not method.constant_cost, eager_lanes=True), method.begin(x, laned=True)
     for k in range(0, cell.steps, DROP_INTERVAL):
-        look = _make_step_observer(method, oracle, observer, trace, before_steps)
+        look = inputs.make_look(method, oracle, observer)
         x, state = descent(method, oracle, x, range(k, min(k + DROP_INTERVAL, cell.steps)), state, look)
         lanes = observer.find_finite_lanes()
         if lanes is not None:
@@ -160,34 +170,16 @@ def _select_lanes(tree: Any, count: int, lanes: Tensor) -> Any:
     return assemble(describe_form(tree), [pick(tensor) for tensor in list_tensors(tree)])
 
 
-def _make_step_observer(
-    method: Method, judge: Oracle, observer: Observer, trace: TraceRecorder, before_steps: StepCallback
-) -> Look:
-    def look(k: int, x: Params, seen: StepInfo) -> None:
-        before_steps(1)
-        seen = compute_output_info(method, judge, k, x, seen)
-        observer.observe(k, x, seen)
-        trace.record(k, observer, x, seen.loss, seen.grad)
-
-    return look
-
-
-def _run_compiled_lanes(
-    cell: Cell,
-    oracle: Oracle,
-    x: Params,
-    make_observer: MakeObserver,
-    trace: TraceRecorder,
-    before_steps: StepCallback,
-) -> Ended:
+def _run_compiled_lanes(inputs: _PassInputs) -> Ended:
     """Lanes in compiled graphs of steps and observer: several steps a call, but one where a trace is recorded."""
+    cell, trace = inputs.cell, inputs.trace
     method = cell.make_method.in_lanes(cell.laned_hyper(), observe_point)
-    observer = make_observer(not method.constant_cost)
-    x, state = method.init(x)
+    observer = inputs.make_observer(not method.constant_cost)
+    x, state = method.init(inputs.start)
     for k, count in split_steps(cell.steps, cell.steps_per_call if method.constant_cost else 1, trace.wanted):
-        before_steps(count)
+        inputs.before_steps(count)
         at = x, state
-        x, state, observer.state, seen = method.steps(count, oracle, *at, observer.spec, observer.state)
+        x, state, observer.state, seen = method.steps(count, inputs.oracle, *at, observer.spec, observer.state)
         if seen:
             trace.record(k, observer, method.output_at(*at), seen.loss, seen.grad)
     return method.output_at(x, state), method.put_lanes_first((x, state.inner)), observer
