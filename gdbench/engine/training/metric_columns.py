@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gdbench.config.target_metric import TargetMetric
-from gdbench.engine.observer import Observations
+from gdbench.engine.observations import Observations
 from gdbench.engine.training.metric_log import BATCH_LOSS
 from gdbench.engine.training.target_metric import find_reached
 from gdbench.engine.training.training_run import TrainingMetrics

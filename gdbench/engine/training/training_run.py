@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
+from gdbench.engine.compile.state_structure import select_lanes
 from gdbench.engine.descent import descent
 from gdbench.engine.tensor_stats import put_runs_last, to_numpy
 from gdbench.engine.training.judge import TRAIN_LOSS, Judge
@@ -22,7 +23,7 @@ from gdbench.tree import Params, tree_map
 
 if TYPE_CHECKING:
     from gdbench.engine.cell import Cell
-    from gdbench.engine.convergence_pass import Ended, MakeObserver, StepCallback
+    from gdbench.engine.convergence_pass import Ended, PassInputs
     from gdbench.engine.observer import Observer
     from gdbench.engine.trace_recorder import TraceRecorder
 
@@ -88,23 +89,15 @@ class TrainingRun:
         loss: Tensor = self.judge.judge(x, read_buffers(self.oracle, None))[TRAIN_LOSS]
         return loss
 
-    def run(
-        self,
-        cell: Cell,
-        oracle: Any,
-        x: Params,
-        make_observer: MakeObserver,
-        trace: TraceRecorder,
-        before_steps: StepCallback,
-    ) -> Ended:
+    def run(self, inputs: PassInputs) -> Ended:
         """All steps, judged at every ``interval``-th; lanes that are no longer finite may be dropped there."""
-        self.oracle = oracle
+        cell, x, trace, self.oracle = inputs.cell, inputs.start, inputs.trace, inputs.oracle
         method = cell.make_method(cell.laned_hyper()) if self.laned else cell.solo_method(0)
-        observer = make_observer(not method.constant_cost, eager_lanes=self.laned)
+        observer = inputs.make_observer(not method.constant_cost, eager_lanes=self.laned)
         state = method.begin(x, self.laned)
         judged = frozenset(list_judged_steps(cell.steps, self.interval)[:-1])
         for k, stop in pairwise(sorted({*judged, *trace.marked, cell.steps, 0})):
-            before_steps(stop - k)
+            inputs.before_steps(stop - k)
             first = k
             if k in judged:
                 x, state = self._judge_and_step(method, k, x, state, observer, trace)
@@ -115,8 +108,6 @@ class TrainingRun:
             x, state = descent(method, self.oracle, x, range(first, stop), state, look)
             lanes = observer.find_finite_lanes() if self.laned and k in judged else None
             if lanes is not None:
-                from gdbench.engine.convergence_pass import select_lanes
-
                 x, state = select_lanes((x, state), observer.count, lanes)
                 cell = cell.take(observer.keep_lanes(lanes).cpu().numpy())
                 self.oracle = self.oracle.select(lanes)
