@@ -50,6 +50,8 @@ SWEPT: dict[str, tuple[list[Any], dict[str, Any]]] = {
     "dtype": (["float32", "float64"], {}),
     "target": ([1e-3, 1e-6], {}),
     "target_loss": ([0.1, 0.2], {}),
+    "target_metric": (["held_out.accuracy>=0.5", "held_out.accuracy>=0.6"], {"objective": "digits_mlp"}),
+    "judge_every": ([1, 2], {}),
     "threads": ([1, 2], {}),
 }
 """Two values of each setting, and what else it needs."""
@@ -138,9 +140,10 @@ TUNED = [name for name in SWEPT if not name.startswith(("lr", "seed"))]
 def test_swept_setting_is_seen_in_tune(name: str, tmp_path: Path) -> None:
     """Each value of a swept setting is a row of its own in the table of a search, or a tuned number of one row."""
     values, others = SWEPT[name]
-    objective = values if name == "objective" else "quadratic"
     axis = {} if name == "objective" else {name: values}
-    given = {"optimizer": "momentum", "steps": 5, **others, **axis}
+    given = {"objective": "quadratic", "optimizer": "momentum", "steps": 5, **others, **axis}
+    objective = given.pop("objective")
+    objective = values if name == "objective" else objective
     is_tuned = name in ("optimizer.momentum", "optimizer.dampening")
     trials = 4 if is_tuned else 2
     winners = gdbench.tune(objective, **given, lr=[0.1, 0.2], trials=trials, outputs=str(tmp_path))
