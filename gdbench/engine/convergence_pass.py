@@ -14,7 +14,8 @@ from torch import Tensor
 from gdbench.engine.cell import Cell
 from gdbench.engine.compile.state_structure import assemble, describe_form, list_tensors
 from gdbench.engine.descent import Look, descent
-from gdbench.engine.observer import Observations, Observer, observe_point
+from gdbench.engine.observer import Observer
+from gdbench.engine.observer_state import Observations, observe_point
 from gdbench.engine.targets import make_ladder, round_thresholds_down
 from gdbench.engine.tensor_stats import (
     compute_distances,
@@ -80,7 +81,9 @@ def run_observed_pass(
     compiled = laned and cell.make_method.is_compiled
     if laned and (not cell.starts_differ() if compiled else bool((start == start[0]).all())):
         thresholds = thresholds[:, :1]  # lanes that start together share their targets
-    make_observer = partial(Observer, thresholds if laned else thresholds[:, 0], start * sign, cell.maximize)
+    if not laned:
+        thresholds = thresholds[:, 0]
+    make_observer = partial(Observer, thresholds, start * sign, cell.maximize, cell.steps)
     trace = TraceRecorder(cell, laned, traced, judge.full)
     run = _run_compiled_lanes if compiled else _run_eager_lanes if laned else _run_alone
     x, ended, observer = run(cell, oracle, x, make_observer, trace, before_steps)
