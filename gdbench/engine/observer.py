@@ -13,16 +13,16 @@ from torch import Tensor
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 from gdbench.engine.first_hits import HitLog
+from gdbench.engine.observations import Observations, summarize
 from gdbench.engine.observer_state import (
-    Observations,
     choose_step_dtype,
     compute_judged_loss,
+    count_work,
     is_finite,
     make_spec,
     make_state,
     observe_lanes,
     observe_point,
-    summarize,
 )
 from gdbench.optimizers.base import StepInfo
 from gdbench.tree import Params
@@ -72,6 +72,11 @@ class Observer:
         finite = None if self.all_finite else is_finite(loss, x, seen.grad, laned=True)
         self.state = observe_lanes(self.spec, k, loss, finite, seen, self.state)
         self.hit_log.record(k, self.state.best, self.rows)
+
+    def add_work(self, seen: StepInfo) -> None:
+        """Add the work of a step whose point is not judged, while its run is finite and, so far, above its target."""
+        alive = self.state.finite_points == self.points
+        self.state = count_work(seen, alive, alive & (self.state.best > self.spec.run_target), self.state)
 
     @property
     def count(self) -> int:

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from typing import Generic, NamedTuple, TypeVar
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,16 +16,16 @@ from gdbench.optimizers.base import StepInfo
 from gdbench.tree import Params, leaves
 
 __all__ = [
-    "Observations",
     "ObserverSpec",
     "ObserverState",
+    "choose_step_dtype",
     "compute_judged_loss",
+    "count_work",
     "is_finite",
     "make_spec",
     "make_state",
     "observe_lanes",
     "observe_point",
-    "summarize",
 ]
 
 MAX_FLOAT32_COUNT = 2**24
@@ -67,28 +67,6 @@ class ObserverState(NamedTuple):
     evaluations: Tensor
     gradient_evals_to_target: Tensor
     function_evals_to_target: Tensor
-
-
-T = TypeVar("T")
-
-
-class Observations(NamedTuple, Generic[T]):
-    """What was observed in a whole pass, one number a run."""
-
-    best: T
-    best_step: T
-    last: T
-    finite_points: T
-    diverged_since: T
-    """First step of the unbroken stretch above the start's loss that reaches to the end; -1 where there is none."""
-    settled_since: T
-    """First step of the unbroken stretch at or below the run's own target that reaches to the end; -1 without one."""
-    first_hits: T
-    """``[T, ...]``: the first-hit step of each target; one more than the last step where it was never hit."""
-    gradients: T
-    evaluations: T
-    gradient_evals_to_target: T
-    function_evals_to_target: T
 
 
 def make_spec(
@@ -154,7 +132,7 @@ def observe_point(
         last_above_target=torch.where(loss > spec.run_target, now, state.last_above_target),
         misses=count_misses(best, spec.targets, after, state.misses),
     )
-    return _count_work(seen, alive, alive & (best > spec.run_target), state) if spec.counts else state
+    return count_work(seen, alive, alive & (best > spec.run_target), state) if spec.counts else state
 
 
 def observe_lanes(
@@ -185,7 +163,7 @@ def observe_lanes(
     if not spec.counts:
         return state
     alive = state.finite_points > k
-    return _count_work(seen, alive, alive & (state.best > spec.run_target), state)
+    return count_work(seen, alive, alive & (state.best > spec.run_target), state)
 
 
 def _make_counters(k: int, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -194,7 +172,7 @@ def _make_counters(k: int, device: torch.device) -> tuple[Tensor, Tensor]:
     return now, after
 
 
-def _count_work(seen: StepInfo, alive: Tensor, searching: Tensor, state: ObserverState) -> ObserverState:
+def count_work(seen: StepInfo, alive: Tensor, searching: Tensor, state: ObserverState) -> ObserverState:
     """The state with a step's work added, in all and, where ``searching``, on the way to the target."""
     return state._replace(
         gradients=state.gradients + seen.gradients * alive,
@@ -226,33 +204,3 @@ def is_finite(loss: Tensor, x: Params, grad: Params, laned: bool) -> Tensor:
         event = range(1, zeros.dim()) if laned else range(zeros.dim())
         probe.add_(zeros.sum() if event and not laned else zeros.sum(tuple(event)) if event else zeros)
     return probe == probe
-
-
-def summarize(
-    spec: ObserverSpec, steps: int, state: ObserverState, first_hits: Tensor | None = None
-) -> Observations[Tensor]:
-    """The observations of a pass, after x_steps was observed; ``first_hits`` where the state counts no misses."""
-    if first_hits is None:
-        first_hits = torch.stack(state.misses) if spec.laned else state.misses[0]
-    finite = state.finite_points > steps
-    if not spec.counts:
-        worked = state.finite_points.clamp(max=steps)
-        state = state._replace(gradients=worked, gradient_evals_to_target=torch.minimum(worked, first_hits[-1]))
-    return Observations(
-        best=state.best,
-        best_step=state.best_step.to(torch.int32),
-        last=state.last,
-        finite_points=state.finite_points,
-        diverged_since=_start_of_stretch(state.last_at_or_below_start, finite, steps),
-        settled_since=_start_of_stretch(state.last_above_target, finite, steps),
-        first_hits=first_hits,
-        gradients=state.gradients,
-        evaluations=state.evaluations,
-        gradient_evals_to_target=state.gradient_evals_to_target,
-        function_evals_to_target=state.function_evals_to_target,
-    )
-
-
-def _start_of_stretch(last_outside: Tensor, finite: Tensor, steps: int) -> Tensor:
-    """The step after ``last_outside``; -1 where that was the last step or the run did not stay finite."""
-    return torch.where(finite & (last_outside < steps), last_outside.to(torch.int32) + 1, -1)
