@@ -93,7 +93,9 @@ def run_observed_pass(
     compiled = laned and cell.make_method.is_compiled
     if laned and (not cell.starts_differ() if compiled else bool((start == start[0]).all())):
         thresholds = thresholds[:, :1]  # lanes that start together share their targets
-    make_observer = partial(Observer, thresholds if laned else thresholds[:, 0], start * sign, cell.maximize)
+    if not laned:
+        thresholds = thresholds[:, 0]
+    make_observer = partial(Observer, thresholds, start * sign, cell.maximize, cell.steps)
     trace = TraceRecorder(cell, laned, traced, judge.full)
     run = training.run if training else _run_compiled_lanes if compiled else _run_eager_lanes if laned else _run_alone
     x, ended, observer = run(PassInputs(cell, oracle, x, make_observer, trace, before_steps))
