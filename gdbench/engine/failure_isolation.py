@@ -12,8 +12,9 @@ import numpy.typing as npt
 
 from gdbench.config.user_modules import USER_ERRORS
 from gdbench.engine.cell import Cell
-from gdbench.engine.convergence_pass import PassResult, StepCallback, run_observed_pass
+from gdbench.engine.convergence_pass import PassResult, run_observed_pass
 from gdbench.engine.descent import descent
+from gdbench.engine.pass_inputs import StepCallback
 from gdbench.errors import Unavailable, UsageError
 
 __all__ = ["Failure", "Isolation", "Piece", "describe_exception", "observe_runs"]

@@ -20,8 +20,9 @@ from gdbench.engine.batching import choose_execution_mode, find_overflowing_runs
 from gdbench.engine.cell import Cell
 from gdbench.engine.cell_columns import make_block_columns, make_failed_columns, make_trace_columns, spread_columns
 from gdbench.engine.convergence_metrics import convergence_columns
-from gdbench.engine.convergence_pass import PassResult, StepCallback, concatenate
+from gdbench.engine.convergence_pass import PassResult, concatenate
 from gdbench.engine.failure_isolation import Failure, Isolation, Piece, observe_runs
+from gdbench.engine.pass_inputs import StepCallback
 from gdbench.engine.random_state import read_states
 from gdbench.engine.randomness_check import find_late_draws, is_seed_effective, run_seeded
 from gdbench.engine.timer import WALL, Clock

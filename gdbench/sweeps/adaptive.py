@@ -98,7 +98,9 @@ def write_run_command(job: Job, numbers: Mapping[str, float]) -> str:
 def _check_metric(job: Job) -> None:
     """``UsageError`` where no run of a cell can have the metric."""
     metric, spec = str(job.config["metric"]), job.spec
-    relative = metric.endswith("_gap") or (is_cost_metric(metric) and spec.target_loss is None and not spec.target_metric)
+    relative = metric.endswith("_gap") or (
+        is_cost_metric(metric) and spec.target_loss is None and not spec.target_metric
+    )
     if relative and load_objective(spec).minimum is None:
         absolute = "" if metric.endswith("_gap") else " give target_loss=, or"
         raise UsageError(

@@ -23,8 +23,8 @@ from gdbench.tree import Params, tree_map
 
 if TYPE_CHECKING:
     from gdbench.engine.cell import Cell
-    from gdbench.engine.convergence_pass import Ended, PassInputs
     from gdbench.engine.observer import Observer
+    from gdbench.engine.pass_inputs import Ended, PassInputs
     from gdbench.engine.trace_recorder import TraceRecorder
 
 __all__ = ["TrainingMetrics", "TrainingRun", "concatenate_metrics", "read_buffers"]
