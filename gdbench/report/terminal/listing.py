@@ -49,7 +49,7 @@ def render_sweeps(table: pd.DataFrame, of: int, outputs: Path, width: int) -> Re
 def query_columns(table: pd.DataFrame) -> pa.Table:
     """The columns of TEXTS, for queries."""
     cells = _text_columns(table)
-    return pa.table({name: pa.array(cells[name], pa.string()).dictionary_encode() for name in TEXTS})
+    return pa.table({name: pa.array(cells[name], pa.string()) for name in TEXTS})
 
 
 def _text_columns(table: pd.DataFrame) -> dict[str, list[str]]:
