@@ -40,11 +40,11 @@ def compare(
         return
     places = find_place(a, outputs), find_place(b, outputs)
     if json:
-        from gdbench.analysis.run_matching import match_runs
+        from gdbench.analysis.run_comparison import compare_runs
         from gdbench.report.json_format import runs_as_json
         from gdbench.results.load import load
 
-        typer.echo(runs_as_json(match_runs(load(places[0]), load(places[1]))))
+        typer.echo(runs_as_json(compare_runs(load(places[0]), load(places[1]))))
         return
     with ReportRequest(formats, to, open_, json) as request:
         from gdbench.report.inputs import read_inputs

@@ -45,7 +45,7 @@ def report(
         from gdbench.report import inputs
         from gdbench.report.build import build_report
         from gdbench.report.output_folder import output_folder
-        from gdbench.results.catalog import find_newest_sweep
+        from gdbench.results.sweep_lookup import find_newest_sweep
 
         places = places or [find_newest_sweep(outputs)]
         source = inputs.read_inputs(places)
@@ -112,8 +112,8 @@ class ReportRequest:
 
 def find_place(word: str, outputs: Path) -> Path:
     """The file or folder with sweeps that a word is the path of, or else the sweep in ``outputs`` that it names."""
-    from gdbench.results.catalog import SweepNotFound, find_sweep
     from gdbench.results.folder_layout import walk_sweeps
+    from gdbench.results.sweep_lookup import SweepNotFound, find_sweep
 
     place = expand_user(word)
     if place.is_file() or next(walk_sweeps(place), None):

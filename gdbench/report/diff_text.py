@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from gdbench.analysis.diff import ValueDiff
-from gdbench.analysis.run_matching import VERDICTS
+from gdbench.analysis.run_comparison import RUN_VERDICTS
+from gdbench.analysis.value_diff import ValueDiff
 from gdbench.errors import format_count
 from gdbench.report.json_format import to_json_value
 
@@ -75,7 +75,7 @@ def list_sweep_diff(diff: SweepDiff) -> list[str]:
         lines += list_differences(title, getattr(diff, part))
     if diff.first_step is not None:
         lines.append(f"The trajectories first differ at step {diff.first_step}.")
-    if counts := ", ".join(f"{diff.verdicts[name]} {name}" for name in VERDICTS if diff.verdicts.get(name)):
+    if counts := ", ".join(f"{diff.verdicts[name]} {name}" for name in RUN_VERDICTS if diff.verdicts.get(name)):
         lines.append(f"Result: {counts} (run by run: python -m gdbench compare A B)")
     return (
         lines if diff.has_differences else [*lines, "Nothing differs in configuration, environment or exact results."]

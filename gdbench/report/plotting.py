@@ -80,7 +80,7 @@ def sensitivity(runs: pd.DataFrame, cost: str = "gradients") -> Any:
     Final losses are drawn if no run stays at a target.
     """
     _check_choice("cost", cost, run_costs.COST_COLUMNS)
-    compared, best = _compare_runs(runs)
+    compared, best = _select_compared(runs)
     style = _style_of_best(best)
     table = lr_analysis.compute_lr_sensitivity(compared, cost)
     reached = table["cost"] < math.inf
@@ -98,7 +98,7 @@ def sensitivity(runs: pd.DataFrame, cost: str = "gradients") -> Any:
 
 def profile(runs: pd.DataFrame) -> Any:
     """The performance profiles of the optimizers over the problems: lr tuned per problem, and one lr for all."""
-    compared, best = _compare_runs(runs)
+    compared, best = _select_compared(runs)
     one_lr = best_configuration.select_common_configurations(compared)
     table = charts.stack_views(best, one_lr, performance_profiles.compute_performance_profile)
     return _finish_chart(table, draw_profiles(table, _style_of_best(best)), _describe_flat_profiles(table))
@@ -141,7 +141,7 @@ def trajectory(
 # ------------------------------------------------------------------------------------------------ what is drawn
 
 
-def _compare_runs(runs: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _select_compared(runs: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The runs that are compared, and the best configuration of each optimizer on each problem."""
     _check_rows(runs)
     compared = best_configuration.select_best_impls(run_costs.select_comparable(runs))

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gdbench.analysis.paired_comparison import NOT_COMPARABLE, TOO_FEW, VERDICTS, compare_sides
-from gdbench.analysis.run_matching import VERDICTS as RUN_VERDICTS
-from gdbench.analysis.run_matching import match_runs
+from gdbench.analysis.optimizer_comparison import NOT_COMPARABLE, TOO_FEW, VERDICTS, compare_optimizers
+from gdbench.analysis.run_comparison import RUN_VERDICTS, compare_runs
 from gdbench.errors import format_count, format_range
 from gdbench.report.build import FigureReady, Report, keep_sections, make_sections
 from gdbench.report.charts.changes import draw_ratios
@@ -74,8 +73,8 @@ def build_comparison(
 ) -> Report:
     """The report of inputs made by ``combine_inputs``; ``on_figure`` as of ``build_report``."""
     compared = run_costs.select_comparable(inputs.runs, ["side"])
-    table = compare_sides(compared)
-    runs = match_runs(*(inputs.runs[inputs.runs["side"] == side] for side in "ab"))
+    table = compare_optimizers(compared)
+    runs = compare_runs(*(inputs.runs[inputs.runs["side"] == side] for side in "ab"))
     named = replace(inputs, runs=_name_sides(inputs.runs))
     data = ComparisonData(named, _name_sides(compared))
     sections = [_difference_section(data, table, runs), *make_sections(data, landscape)]

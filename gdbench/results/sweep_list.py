@@ -12,11 +12,12 @@ import pandas as pd
 import pyarrow as pa
 
 from gdbench.errors import UsageError, did_you_mean
-from gdbench.results.catalog import SweepInfo, parse_sweep_name
 from gdbench.results.index import Index
 from gdbench.results.labels import Labels, read_labels
 from gdbench.results.query import SWEEP_TYPES, Condition, match_rows
 from gdbench.results.statuses import STATUS_RANK
+from gdbench.results.sweep_info import SweepInfo
+from gdbench.results.sweep_lookup import parse_sweep_name
 from gdbench.results.sweep_ranks import RANK, RANKING_FIELDS, SWEEP_NUMBER
 
 __all__ = ["BEST_COLUMNS", "get_query_types", "list_sweeps", "sort_sweeps"]
