@@ -97,7 +97,6 @@ def _best_of_k_figures(data: ReportData) -> list[Figure]:
         "Cost of tuning: median lowest cost of k tried configurations, drawn at random without replacement. A line"
         " begins where at least half of the draws include one that reaches the target and stays there."
     )
-    rule += data.describe_panels(table)
     return [Figure("trials", "Best of k trials", rule, table, charts.draw_best_of_k(table, data.style))]
 
 

@@ -27,7 +27,7 @@ from gdbench.report.charts import (
 from gdbench.report.charts.vega_lite import MAX_PANELS, Figure
 from gdbench.report.inputs import ReportInputs
 from gdbench.report.lr_section import make_lr_figures, make_lr_tables
-from gdbench.report.report_data import Landscape, ReportData, ReportTable, Section, describe_band
+from gdbench.report.report_data import Landscape, ReportData, ReportTable, Section, describe_band, describe_panels
 from gdbench.report.summary_text import verdict_sentences, verdict_table
 from gdbench.report.time_section import make_time_figures, make_time_tables
 
@@ -79,7 +79,7 @@ def keep_sections(data: ReportData, sections: Iterable[Section], on_figure: Figu
     with alt.utils.schemapi.debug_mode(False):  # charts are checked by tests: as JSON schema it takes seconds
         for section in sections:
             for figure in section.figures:
-                figure.rule += data.describe_grey(figure)
+                figure.rule += describe_panels(figure) + data.describe_grey(figure)
                 if on_figure and figure.chart is not None:
                     on_figure(figure)
             if section.figures or section.tables:
@@ -132,7 +132,7 @@ def _convergence_figure(data: ReportData, curves: pd.DataFrame, against: str) ->
     if ended := int(curves.groupby(["problem", "solver"])["ended"].max().sum()):
         rule += f" {format_count(ended, 'run')} became nonfinite and count as infinite from then on."
     chart = convergence.draw_convergence(table, data.style, against)
-    return Figure(f"convergence-{name}", title, rule + data.describe_panels(table), table, chart, name, "convergence")
+    return Figure(f"convergence-{name}", title, rule, table, chart, name, "convergence")
 
 
 def _steps_to_target_figures(data: ReportData) -> list[Figure]:
@@ -148,7 +148,7 @@ def _steps_to_target_figures(data: ReportData) -> list[Figure]:
         f" reached it. {len(reached)} of {len(table)} targets that the dtype resolves were reached."
     )
     chart = steps_to_target.draw_steps_to_target(reached, data.style)
-    return [Figure("ladder", title, rule + data.describe_panels(reached), reached, chart)]
+    return [Figure("ladder", title, rule, reached, chart)]
 
 
 def _steps_to_target_tables(data: ReportData) -> list[ReportTable]:

@@ -23,6 +23,7 @@ from gdbench.report.style import MAX_COLOURED, Style, interpolate_colour, vega_t
 from gdbench.results import costs as run_costs
 from gdbench.results.columns import COLUMNS
 from gdbench.results.load import load
+from gdbench.results.ranking import rank_configurations
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -90,7 +91,7 @@ def sensitivity(runs: pd.DataFrame, cost: str = "gradients") -> Any:
         return _finish_chart(table, draw_sensitivity(table, style, cost), notes)
     if cost == "seconds" and compared["step_s"].isna().all():
         raise UsageError("there are no seconds to draw: nothing was timed (timing=off).")
-    losses = lr_analysis.select_final_losses(compared)
+    losses = lr_analysis.select_final_losses(rank_configurations(compared))
     if losses.empty:
         raise UsageError("there is nothing to draw: no run reached a target or ended below its start.")
     return _finish_chart(losses, draw_final_losses(losses, style), [f"{NOT_REACHED}: final losses are drawn"])

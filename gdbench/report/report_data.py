@@ -20,7 +20,7 @@ from gdbench.results.ranking import OUTCOMES, rank_configurations
 from gdbench.results.run_outcomes import has_settled
 from gdbench.results.values import to_floats
 
-__all__ = ["CONFIGURATION", "Landscape", "ReportData", "ReportTable", "Section", "describe_band"]
+__all__ = ["CONFIGURATION", "Landscape", "ReportData", "ReportTable", "Section", "describe_band", "describe_panels"]
 
 Landscape = Callable[[pd.Series, dict[str, tuple[float, float]]], "tuple[pd.DataFrame, pd.DataFrame] | None"]
 """Computes the values of a run's objective on a grid over a box, and its minimisers; None if it is unknown."""
@@ -52,6 +52,15 @@ def describe_band(table: pd.DataFrame, meaning: str) -> str:
     if table["optimizer"].nunique() <= MAX_BANDS:
         return f"; band: {meaning}"
     return f"; bands ({meaning}) are in the data, not drawn"
+
+
+def describe_panels(figure: Figure) -> str:
+    """A sentence for the caption of a figure that shows only the first panels."""
+    facet = figure.chart.chart.get("facet") if figure.chart else None
+    if facet is None or len(facet["sort"]) <= MAX_PANELS:
+        return ""
+    noun = "problems" if facet["field"] == "problem" else "panels"
+    return f" {MAX_PANELS} of {len(facet['sort'])} {noun} are shown; choose others with the filter of the page."
 
 
 class ReportData:
@@ -163,11 +172,3 @@ class ReportData:
         if figure.chart is None or count == coloured or not figure.coloured:
             return ""
         return f" Coloured: the {coloured} of {count} optimizers with the best mean rank; the others are grey."
-
-    @staticmethod
-    def describe_panels(table: pd.DataFrame, name: str = "problem") -> str:
-        """A sentence for the caption of a figure that shows only the first panels."""
-        count, noun = table[name].nunique(), "problems" if name == "problem" else "panels"
-        if count <= MAX_PANELS:
-            return ""
-        return f" {MAX_PANELS} of {count} {noun} are shown; choose others with the filter of the page."
