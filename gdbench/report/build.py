@@ -14,16 +14,7 @@ from gdbench.analysis.precision import PARTING_DIFFERENCE, compute_attained_gaps
 from gdbench.analysis.winners import find_winners
 from gdbench.errors import format_count
 from gdbench.report.across_section import make_across_figures, make_across_tables
-from gdbench.report.charts import (
-    NO_CONTOURS,
-    NO_MINIMISERS,
-    bounding_box,
-    convergence,
-    precision,
-    select_paths,
-    steps_to_target,
-    trajectory,
-)
+from gdbench.report.charts import convergence, precision, steps_to_target, trajectory
 from gdbench.report.charts.vega_lite import MAX_PANELS, Figure
 from gdbench.report.inputs import ReportInputs
 from gdbench.report.lr_section import make_lr_figures, make_lr_tables
@@ -188,16 +179,14 @@ def _precision_figures(data: ReportData) -> list[Figure]:
 def _path_figures(data: ReportData, landscape: Landscape | None) -> list[Figure]:
     if data.traces.empty:
         return []
-    groups = select_paths(data.best_runs, data.traces).groupby("problem", sort=False)
+    groups = trajectory.select_paths(data.best_runs, data.traces).groupby("problem", sort=False)
     return [_path_figure(data, str(name), paths, landscape) for name, paths in groups][:MAX_PANELS]
 
 
 def _path_figure(data: ReportData, problem: str, paths: pd.DataFrame, landscape: Landscape | None) -> Figure:
     run = data.compared[data.compared["problem"] == problem].iloc[0]
-    box = bounding_box(paths)
+    box = trajectory.bounding_box(paths)
     ground = landscape(run, box) if landscape else None
-    contours = trajectory.compute_contours(ground[0]) if ground else NO_CONTOURS
-    minimisers = ground[1] if ground else NO_MINIMISERS
     rule = (
         "Each optimizer at its best configuration, first seed, at the recorded steps, cut off at the box (the middle"
         " 96% of all points and a margin). "
@@ -207,6 +196,6 @@ def _path_figure(data: ReportData, problem: str, paths: pd.DataFrame, landscape:
         if ground
         else "Contours are drawn for gdbench's own objectives only."
     )
-    chart = trajectory.draw_paths(paths, contours, data.style, minimisers, box)
+    chart = trajectory.draw_paths(paths, ground, data.style, box)
     name = "".join(character if character.isalnum() else "-" for character in problem)
     return Figure(f"path-{name}", problem, rule, paths, chart, problem, "trajectories")

@@ -12,6 +12,7 @@ import pandas as pd
 from gdbench.analysis import best_configuration
 from gdbench.analysis.lr_sensitivity import compute_lr_sensitivity
 from gdbench.analysis.step_times import summarise_step_times
+from gdbench.report.charts.trajectory import Box, Ground
 from gdbench.report.charts.vega_lite import MAX_BANDS, MAX_PANELS, Figure
 from gdbench.report.inputs import ReportInputs
 from gdbench.report.style import Style
@@ -22,7 +23,7 @@ from gdbench.results.values import to_floats
 
 __all__ = ["CONFIGURATION", "Landscape", "ReportData", "ReportTable", "Section", "describe_band", "describe_panels"]
 
-Landscape = Callable[[pd.Series, dict[str, tuple[float, float]]], "tuple[pd.DataFrame, pd.DataFrame] | None"]
+Landscape = Callable[[pd.Series, Box], "Ground | None"]
 """Computes the values of a run's objective on a grid over a box, and its minimisers; None if it is unknown."""
 CONFIGURATION = ["problem", "solver", "configuration"]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import altair as alt
 import numpy as np
 import pandas as pd
@@ -22,11 +24,20 @@ from gdbench.report.charts.vega_lite import (
 )
 from gdbench.report.style import Style, log_axis
 
-__all__ = ["draw_best_of_k", "draw_ecdf", "draw_profiles", "draw_ranks"]
+__all__ = ["draw_best_of_k", "draw_ecdf", "draw_profiles", "draw_ranks", "stack_views"]
 
+VIEWS = ("learning rate tuned per problem", "one learning rate for all problems")
 SHARE = alt.Scale(domain=[0, 1], nice=False)
 PERCENT = alt.Axis(format="%", tickCount=5)
 SHARE_TOOLTIP = alt.Tooltip("share:Q", format=".0%")
+
+
+def stack_views(
+    tuned: pd.DataFrame, one_lr: pd.DataFrame, compute: Callable[[pd.DataFrame], pd.DataFrame]
+) -> pd.DataFrame:
+    """A profile in both VIEWS, distinguished by the column ``view``."""
+    tables = [compute(table).assign(view=view) for view, table in zip(VIEWS, (tuned, one_lr), strict=True)]
+    return pd.concat(tables, ignore_index=True).assign(optimizer=lambda table: table["solver"])
 
 
 def draw_profiles(table: pd.DataFrame, style: Style, across: str = "ratio") -> ChartSpec:
