@@ -50,6 +50,12 @@ COLUMNS = TABLE_COLUMNS["runs"]
 """Columns of runs.parquet, in their order; hyper-parameters come beside them as optimizer.<name>, objective.<name>."""
 LADDER = {f"hit_1e-{power:02d}": 10.0**-power for power in range(1, 13)}
 """Column of each target of the ladder: the step of its first hit; the target is a relative gap."""
+METRIC_KINDS = {
+    "final": "value at the last step",
+    "best": "best value at a judged step",
+    "selected": "value at selected_step",
+}
+"""Prefixes of the columns of metrics, as in ``final.held_out.accuracy``, and what they hold."""
 
 
 def get_column(name: str) -> Field:
@@ -57,6 +63,8 @@ def get_column(name: str) -> Field:
     if name in COLUMNS:
         return COLUMNS[name]
     group, _, parameter = name.partition(".")
+    if group in METRIC_KINDS:
+        return Field("float", "", "", f"{METRIC_KINDS[group]} of {parameter}")
     return Field("any", "", "", f"{parameter} of the {group}")
 
 
@@ -76,7 +84,7 @@ def describe_columns(names: Iterable[str], known: Mapping[str, Field]) -> Column
 SETTING_GROUPS = ("objective", "optimizer", "schedule", "clip", "noise")
 SETTINGS = (
     *(*SETTING_GROUPS, "impl", "dtype", "device", "seed", "lr", "lr_scale", "lr_scale_of"),
-    *("steps", "target", "target_loss", "start_noise", "threads"),
+    *("steps", "target", "target_loss", "target_metric", "judge_every", "start_noise", "threads"),
 )
 PROVENANCE = (
     *("sweep", "cell", "cell_fingerprint", "process", "overrides", "started_at"),
