@@ -39,8 +39,8 @@ def export(
 
     pytest-benchmark writes the times of a timed sweep as JSON, for pytest-benchmark compare and its dashboards.
     """
-    from gdbench.results.catalog import find_sweep
     from gdbench.results.export import TRACKERS
+    from gdbench.results.sweep_lookup import find_sweep
 
     known = (*TRACKERS, PYTEST_BENCHMARK)
     if tracker not in known:
@@ -54,8 +54,8 @@ def export(
 
 def _send(tracker: str, sweep: str, outputs: Path, uri: str | None, json: bool) -> None:
     from gdbench.report.json_format import dump_json
-    from gdbench.results.catalog import find_sweep
     from gdbench.results.export import export_sweep, require_installed
+    from gdbench.results.sweep_lookup import find_sweep
 
     require_installed([tracker])
     sent = export_sweep(tracker, find_sweep(sweep, outputs), uri)

@@ -25,7 +25,6 @@ import pyarrow.parquet as pq
 
 from gdbench.errors import format_count
 from gdbench.results.atomic import replace_atomically
-from gdbench.results.catalog import SweepInfo, compute_signatures, read_sweep_info
 from gdbench.results.columns import COLUMNS
 from gdbench.results.load import SkippedFile, read_sweep_table
 from gdbench.results.schema_union import (
@@ -38,6 +37,7 @@ from gdbench.results.schema_union import (
     get_column_or_null,
     get_value_type,
 )
+from gdbench.results.sweep_info import SweepInfo, compute_signatures, read_sweep_info
 from gdbench.results.sweep_ranks import RANK, RANKING_FIELDS, SWEEP_NUMBER, add_sweep_ranks
 
 __all__ = ["FOLDER", "Index", "Segment", "open_index"]

@@ -16,7 +16,6 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from gdbench.errors import UsageError
-from gdbench.results.catalog import SweepNotFound, count_planned_cells, find_newest_sweep, find_sweep
 from gdbench.results.columns import is_setting
 from gdbench.results.costs import select_comparable
 from gdbench.results.environment_file import read_environment, read_time
@@ -25,6 +24,8 @@ from gdbench.results.load import SkippedFile, load
 from gdbench.results.parquet_files import READ_ERRORS, cast_columns
 from gdbench.results.ranking import KEYS, rank_configurations, select_best
 from gdbench.results.sweep_folder import is_locked
+from gdbench.results.sweep_info import count_planned_cells
+from gdbench.results.sweep_lookup import SweepNotFound, find_newest_sweep, find_sweep
 from gdbench.results.sweep_ranks import RANKING_COLUMNS
 from gdbench.results.user_paths import expand_user
 

@@ -13,10 +13,10 @@ import pyarrow.compute as pc
 
 from gdbench.errors import UsageError, did_you_mean
 from gdbench.results.arrow import to_pandas
-from gdbench.results.columns import describe_columns
+from gdbench.results.columns import TABLE_COLUMNS, describe_columns
 from gdbench.results.damaged_files import DamagedFile
 from gdbench.results.folder_layout import find_part_files, find_sweep_folders, get_part_path, is_sweep
-from gdbench.results.parquet_files import TABLE_COLUMNS, Table, add_missing_columns, read_table
+from gdbench.results.parquet_files import Table, add_missing_columns, read_table
 from gdbench.results.schema_union import concat_tables
 from gdbench.results.user_paths import expand_user
 

@@ -13,18 +13,16 @@ import pyarrow.parquet as pq
 
 from gdbench.results.arrow import ARROW_TYPES
 from gdbench.results.atomic import replace_atomically
-from gdbench.results.columns import BLOCK_COLUMNS, COLUMNS, TRACE_COLUMNS
+from gdbench.results.columns import TABLE_COLUMNS
 from gdbench.results.damaged_files import DamagedFile
 from gdbench.results.schema_union import convert_column, get_value_type
 
 __all__ = [
-    *("READ_ERRORS", "TABLES", "TABLE_COLUMNS", "Table", "add_missing_columns"),
-    *("cast_columns", "read_table", "write_table"),
+    *("READ_ERRORS", "TABLES", "Table", "add_missing_columns", "cast_columns", "read_table", "write_table"),
 ]
 
 Table = Literal["runs", "traces", "blocks"]
 TABLES: tuple[Table, ...] = ("runs", "traces", "blocks")
-TABLE_COLUMNS = {"runs": COLUMNS, "traces": TRACE_COLUMNS, "blocks": BLOCK_COLUMNS}
 
 SMALL_TABLE_ROWS = 1000
 """Tables up to this size are not compressed."""

@@ -19,11 +19,11 @@ import pyarrow.compute as pc
 from gdbench.errors import UsageError
 from gdbench.results.arrow import ARROW_TYPES, to_arrow
 from gdbench.results.atomic import explain_write_errors
+from gdbench.results.columns import COLUMNS
 from gdbench.results.damaged_files import DamagedFile
 from gdbench.results.folder_layout import PARTS, find_part_files, get_part_path
 from gdbench.results.load import SkippedFile, read_sweep_table
 from gdbench.results.parquet_files import (
-    TABLE_COLUMNS,
     TABLES,
     Table,
     add_missing_columns,
@@ -126,7 +126,7 @@ def add_run_columns(folder: Path, columns: Mapping[str, Mapping[str, Any]]) -> N
             if any(key in values for values in columns.values() for key in keys):
                 table = table.drop_columns([name for name in columns if name in table.column_names])
                 for name, values in columns.items():
-                    kind = ARROW_TYPES[TABLE_COLUMNS["runs"][name].kind]
+                    kind = ARROW_TYPES[COLUMNS[name].kind]
                     table = table.append_column(name, pa.array(map(values.get, keys), kind))
                 write_table(table, part)
 

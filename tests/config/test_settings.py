@@ -19,7 +19,7 @@ from rich.console import Console
 from support.tiers import representatives
 
 import gdbench
-from gdbench.analysis.run_matching import match_runs
+from gdbench.analysis.run_comparison import compare_runs
 from gdbench.config.schema import Settings
 from gdbench.report.terminal.sweep import render_sweep
 from gdbench.report.terminal.tuning import render_tuning
@@ -123,7 +123,7 @@ def test_swept_setting_is_seen_in_table_report_and_comparison(name: str, tmp_pat
     runs = sweep(name, tmp_path)
     text = shown(render_sweep(runs, tmp_path))
     told = select_comparable(runs)
-    same = match_runs(runs, runs)
+    same = compare_runs(runs, runs)
 
     assert len(set(rows_by_settings(runs))) == len(runs)
     assert len(told) == len(runs)
@@ -181,7 +181,7 @@ def test_an_lr_is_the_same_question_however_it_came_about(tmp_path: Path) -> Non
     assert scaled["lr_scale"].tolist() == [50.0, 100.0]
     assert given_lr["lr_scale"].isna().all()
     assert len(together) == 2
-    assert set(match_runs(scaled, given_lr)["verdict"]) == {"same"}
+    assert set(compare_runs(scaled, given_lr)["verdict"]) == {"same"}
 
 
 def test_swept_setting_is_seen_in_json(command: Callable[..., Any]) -> None:

@@ -19,6 +19,7 @@ from gdbench.report.style import Style, vega_theme
 
 __all__ = [
     *("CROSS_MARK", "MAX_BANDS", "MAX_PANELS", "PICK", "ChartSpec", "Figure", "draw_lines", "draw_panels", "facet_by"),
+    "has_bands",
     *("image_specification", "json_records", "layer_charts", "named_data", "page_specification", "pick_opacity"),
 ]
 
@@ -68,6 +69,11 @@ class Figure:
     group: str = ""
     coloured: bool = True
     """Whether its colours are those of the optimizers."""
+
+
+def has_bands(optimizers: pd.Series, has_spread: pd.Series) -> bool:
+    """Whether bands are drawn: some row has a spread to show, and there are at most MAX_BANDS optimizers."""
+    return bool(has_spread.any()) and optimizers.nunique() <= MAX_BANDS
 
 
 def named_data(name: str = "table") -> alt.NamedData:

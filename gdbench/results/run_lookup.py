@@ -1,4 +1,4 @@
-"""Look up one run of a folder: its row, its sweep and its trace."""
+"""Look up one run of a folder by its run_id: its row, its sweep and its trace."""
 
 from __future__ import annotations
 
