@@ -17,7 +17,7 @@ from gdbench.engine.method_factory import make_method_factory
 from gdbench.engine.objective_factory import build_objective, load_objective
 from gdbench.engine.random_state import preserve_globals
 from gdbench.engine.torch_globals import apply_settings, isolate_settings
-from gdbench.errors import Unavailable, UsageError
+from gdbench.errors import Unavailable, UsageError, describe_exception
 from gdbench.objectives.base import Objective, find_changed_data, is_same_content
 from gdbench.objectives.point_conversion import find_overflow
 from gdbench.tree import leaves, tree_map
@@ -129,5 +129,4 @@ def _word_in_one_line(what: str) -> Iterator[None]:
     except UsageError:
         raise
     except USER_ERRORS as error:
-        words = " ".join(f"{type(error).__name__}: {error}".split())
-        raise UsageError(f"{what} cannot be made ({words}).") from error
+        raise UsageError(f"{what} cannot be made ({describe_exception(error)}).") from error

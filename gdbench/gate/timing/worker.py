@@ -187,6 +187,7 @@ class Worker:
 def main() -> None:
     """Answer requests until the input ends."""
     load_package(HOME)
+    from gdbench.errors import to_one_line
     from gdbench.gate.probe import redirect_output, write_line
 
     output, worker = redirect_output(), Worker()
@@ -197,7 +198,7 @@ def main() -> None:
                 reply = {"answer": getattr(worker, request.pop("do"))(**request)}
             except Exception as error:
                 traceback.print_exc()
-                reply = {"error": " ".join(str(error).split()), "kind": type(error).__name__}
+                reply = {"error": to_one_line(error), "kind": type(error).__name__}
             write_line(output, reply)
     except BrokenPipeError:
         pass
