@@ -21,7 +21,7 @@ from gdbench.config.sweep_axes import check_once
 from gdbench.engine.gc_pause import pause_gc
 from gdbench.errors import UsageError, format_count, format_install_command, to_one_line
 from gdbench.sweeps.hydra_sweeper import BatchingSweeper
-from gdbench.sweeps.job_spec import Job
+from gdbench.sweeps.job import Job
 from gdbench.sweeps.planner import plan_overrides
 from gdbench.sweeps.search_axes import Span
 from gdbench.sweeps.search_space import Choices, Steps, read_axis_texts, read_space
