@@ -17,6 +17,8 @@ from gdbench.engine.method_factory import make_method_factory
 from gdbench.engine.objective_factory import build_objective, load_objective
 from gdbench.engine.random_state import preserve_globals
 from gdbench.engine.torch_globals import apply_settings, isolate_settings
+from gdbench.engine.training.judging_schedule import choose_interval
+from gdbench.engine.training.target_metric import check_target
 from gdbench.errors import Unavailable, UsageError, describe_exception
 from gdbench.objectives.base import Objective, find_changed_data, is_same_content
 from gdbench.objectives.point_conversion import find_overflow
@@ -37,6 +39,7 @@ def build_cell(spec: CellSpec) -> Cell:
         raise Unavailable("MPS has no float64; use dtype=float32")
     if refusal := _find_unrepresentable(spec, stated, dtype):
         raise Unavailable(refusal)
+    check_target(spec.target_metric, stated)
     return Cell(
         stated=stated,
         make_method=make_method_factory(spec, stated),
@@ -50,6 +53,8 @@ def build_cell(spec: CellSpec) -> Cell:
         start_noise=spec.start_noise,
         maximize=bool(spec.optimizer_config.get("maximize", False)),
         trace=spec.trace,
+        judge_every=choose_interval(spec.judge_every, stated),
+        target_metric=spec.target_metric,
         seconds=spec.timing.seconds,
         noisy="noise" in spec.around,
     )
@@ -86,6 +91,7 @@ def check_cell(spec: CellSpec) -> None:
             make_method_factory(spec, stated)
         with contextlib.suppress(Unavailable):
             make_hyper_columns(spec, stated)
+        check_target(spec.target_metric, stated)
         _check_value(spec)
 
 

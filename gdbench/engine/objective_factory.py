@@ -19,6 +19,7 @@ from gdbench.engine.random_state import FACTORY_STEP, seed_globals
 from gdbench.engine.torch_globals import Values, isolate_settings, run_and_diff
 from gdbench.errors import UsageError
 from gdbench.objectives.base import Objective, cast, hash_data
+from gdbench.objectives.training import Training, build_training_objective
 
 __all__ = ["BuiltObjective", "build_objective", "forget_objectives", "load_objective"]
 
@@ -91,7 +92,12 @@ def _digest_content(objective: Objective, factory: Callable[..., Any]) -> str:
 def _call_factory(factory: Callable[..., Any], arguments: Mapping[str, Any]) -> Objective:
     with seed_globals(0, FACTORY_STEP):  # what a factory draws is the same in every process, whatever was made before
         objective = factory(**arguments)
+        if isinstance(objective, Training):
+            objective = build_training_objective(objective)
     if not isinstance(objective, Objective):
         name = getattr(factory, "__qualname__", str(factory))
-        raise UsageError(f"{name} returned {type(objective).__name__}; it must return a gdbench.objectives.Objective.")
+        raise UsageError(
+            f"{name} returned {type(objective).__name__}; it must return a gdbench.objectives.Objective or a"
+            " gdbench.Training."
+        )
     return objective

@@ -18,7 +18,19 @@ if TYPE_CHECKING:
 
 __all__ = ["BenchmarkFixture", "RunResult"]
 
-RUN_SETTINGS = ("steps", "seed", "dtype", "device", "target", "target_loss", "start_noise", "threads", "impl")
+RUN_SETTINGS = (
+    "steps",
+    "seed",
+    "dtype",
+    "device",
+    "target",
+    "target_loss",
+    "target_metric",
+    "judge_every",
+    "start_noise",
+    "threads",
+    "impl",
+)
 """Settings of a run; all others are hyper-parameters of the optimizer."""
 
 
