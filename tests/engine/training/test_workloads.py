@@ -11,6 +11,7 @@ import torch
 
 import gdbench
 from gdbench.objectives.training import Training, build_training_objective
+from gdbench.objectives.training_data import list_tensors
 from tests.support.laws import WORKLOADS, target
 from tests.support.tiers import representatives
 
