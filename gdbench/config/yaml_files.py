@@ -11,7 +11,7 @@ import yaml  # type: ignore[import-untyped]
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from gdbench.errors import UsageError
+from gdbench.errors import UsageError, to_one_line
 
 __all__ = [
     "describe_cycle",
@@ -60,7 +60,7 @@ def describe_yaml_error(error: BaseException, file: Path | None = None) -> str |
     if isinstance(error, yaml.reader.ReaderError):
         return f"{file or error.name} cannot be read: character {error.position + 1}, {error.reason}."
     if isinstance(error, yaml.YAMLError) and file:
-        return f"{file} cannot be read: {' '.join(str(error).split())}."
+        return f"{file} cannot be read: {to_one_line(error)}."
     return None
 
 

@@ -19,7 +19,7 @@ from gdbench.engine.random_state import preserve_globals
 from gdbench.engine.torch_globals import apply_settings, isolate_settings
 from gdbench.engine.training.judging_schedule import choose_interval
 from gdbench.engine.training.target_metric import check_target
-from gdbench.errors import Unavailable, UsageError
+from gdbench.errors import Unavailable, UsageError, describe_exception
 from gdbench.objectives.base import Objective, find_changed_data, is_same_content
 from gdbench.objectives.point_conversion import find_overflow
 from gdbench.tree import leaves, tree_map
@@ -135,5 +135,4 @@ def _word_in_one_line(what: str) -> Iterator[None]:
     except UsageError:
         raise
     except USER_ERRORS as error:
-        words = " ".join(f"{type(error).__name__}: {error}".split())
-        raise UsageError(f"{what} cannot be made ({words}).") from error
+        raise UsageError(f"{what} cannot be made ({describe_exception(error)}).") from error

@@ -15,9 +15,9 @@ from gdbench.engine.cell import Cell
 from gdbench.engine.convergence_pass import PassResult, run_observed_pass
 from gdbench.engine.descent import descent
 from gdbench.engine.pass_inputs import StepCallback
-from gdbench.errors import Unavailable, UsageError
+from gdbench.errors import Unavailable, UsageError, describe_exception, to_one_line
 
-__all__ = ["Failure", "Isolation", "Piece", "describe_exception", "observe_runs"]
+__all__ = ["Failure", "Isolation", "Piece", "observe_runs"]
 
 Array = npt.NDArray[Any]
 OUT_OF_MEMORY_SPLIT = 4
@@ -27,17 +27,6 @@ MAX_TRACEBACK = 20_000
 """The last characters of a traceback that are stored: they name the line that raised."""
 OUT_OF_MEMORY = re.compile(r"^MemoryError|OutOfMemoryError|can't allocate memory|not enough memory|out of memory")
 """What Python, CUDA, the CPU's allocator on Linux and on Windows, and MPS say, in turn."""
-
-
-def describe_exception(error: BaseException) -> str:
-    """An exception and its notes in one line."""
-    notes = getattr(error, "__notes__", [])
-    words = f"{type(error).__name__}: {error}"
-    return _to_one_line("; ".join([words.rstrip("."), *notes]) if notes else words)
-
-
-def _to_one_line(text: str) -> str:
-    return " ".join(text.split())[:500]
 
 
 @dataclass(frozen=True)
@@ -52,12 +41,10 @@ class Failure:
     def from_exception(cls, error: BaseException) -> Failure:
         """The failure that an exception is: ``unavailable`` if torch has no such thing, else ``failed``."""
         if isinstance(error, Unavailable):
-            return cls("unavailable", _to_one_line(str(error)))
+            return cls("unavailable", to_one_line(error))
         text = "".join(traceback.format_exception(error))
         text = text if len(text) <= MAX_TRACEBACK else f"...\n{text[-MAX_TRACEBACK:]}"
-        return cls(
-            "failed", _to_one_line(str(error)) if isinstance(error, UsageError) else describe_exception(error), text
-        )
+        return cls("failed", (to_one_line if isinstance(error, UsageError) else describe_exception)(error), text)
 
 
 class Isolation:

@@ -6,7 +6,6 @@ import inspect
 import itertools
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -34,32 +33,6 @@ __all__ = ["MAX_SAMPLES", "make_method_factory"]
 
 MAX_SAMPLES = 64
 """Combinations of numbers with which a method is tried before a cell is refused as a whole."""
-
-
-@dataclass(frozen=True)
-class _ConfiguredFactory:
-    """A method factory of one configuration, eager or compiled."""
-
-    eager: Callable[[Mapping[str, Hyper]], Method]
-    implementation: str
-    lanes: bool
-    program: Any = None
-    """The compiled program, where there is one."""
-
-    @property
-    def is_compiled(self) -> bool:
-        return self.program is not None
-
-    @property
-    def compile_s(self) -> float:
-        return float(self.program.compile_s) if self.program else 0.0
-
-    def __call__(self, hyper: Mapping[str, Hyper]) -> Method:
-        method: Method = self.program.method(hyper) if self.program else self.eager(hyper)
-        return method
-
-    def in_lanes(self, hyper: Mapping[str, Hyper], look: Any) -> Any:
-        return self.program.in_lanes(hyper, look)
 
 
 def make_method_factory(spec: CellSpec, objective: Objective | None = None) -> MethodFactory:
@@ -114,12 +87,12 @@ def _make_manual_factory(
             f" objective={spec.objective} states none; try objective=lasso_proximal"
         )
     if spec.impl == "manual":
-        return _ConfiguredFactory(make, name + _describe_groups(spec), sample.lanes)
+        return MethodFactory(make, name + _describe_groups(spec), sample.lanes)
     with pause_gc():  # it brings in the compiler, which takes its time
         from gdbench.engine.compile.program import Program
 
     program = Program(lambda **hyper: make(hyper))
-    return _ConfiguredFactory(make, f"torch.compile({name})" + _describe_groups(spec), True, program)
+    return MethodFactory(make, f"torch.compile({name})" + _describe_groups(spec), True, program)
 
 
 def _try_numbers(make: Callable[[Mapping[str, float]], Method], spec: CellSpec) -> Method:
@@ -180,7 +153,7 @@ def _make_torch_factory(
 
     _try_numbers(bare, spec)
     implementation = f"{public_name(factory)}({spec.impl})" + _describe_groups(spec)
-    return _ConfiguredFactory(_with_gradient_transform(spec, bare), implementation, False)
+    return MethodFactory(_with_gradient_transform(spec, bare), implementation, False)
 
 
 def _require_lr(factory: Callable[..., Any], names: Mapping[str, Any], choice: str) -> None:

@@ -24,7 +24,7 @@ from gdbench.engine.convergence_pass import PassResult, concatenate
 from gdbench.engine.failure_isolation import Failure, Isolation, Piece, observe_runs
 from gdbench.engine.pass_inputs import StepCallback
 from gdbench.engine.random_state import read_states
-from gdbench.engine.randomness_check import find_late_draws, is_seed_effective, run_seeded
+from gdbench.engine.randomness_check import ProgressCallback, find_late_draws, is_seed_effective, run_seeded
 from gdbench.engine.timer import WALL, Clock
 from gdbench.engine.timing_columns import make_timing_columns
 from gdbench.engine.timing_pass import time_runs
@@ -37,8 +37,6 @@ from gdbench.results.constant_column import make_constant, take_rows
 __all__ = ["CellResult", "ProgressCallback", "ignore_progress", "run_cell"]
 
 
-ProgressCallback = Callable[[int], None]
-"""Called with the number of steps made, summed over runs."""
 Array = npt.NDArray[Any]
 Columns = dict[str, Array]
 

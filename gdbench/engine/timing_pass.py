@@ -15,13 +15,12 @@ import torch
 from gdbench.config.user_modules import USER_ERRORS
 from gdbench.engine.cell import Cell
 from gdbench.engine.descent import descent
-from gdbench.engine.failure_isolation import describe_exception
 from gdbench.engine.op_counter import count_step_work
 from gdbench.engine.reference_loops import make_memory_loop, make_notebook_loop
 from gdbench.engine.timer import Clock, MeasurementPlan, Prepare, measure_blocks, pause_gc_and_freeze, time_call
 from gdbench.engine.timing_columns import Timings
 from gdbench.engine.timing_verification import MAX_SNAPSHOT_STEP, ObservedRuns, verify_again, verify_timed_pass
-from gdbench.errors import Unavailable
+from gdbench.errors import Unavailable, describe_exception
 from gdbench.objectives.base import Prox
 from gdbench.optimizers.base import CompositeParts, Oracle, Step
 from gdbench.results.statuses import STATUS_RANK

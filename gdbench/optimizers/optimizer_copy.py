@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from gdbench.errors import Unavailable
+from gdbench.errors import Unavailable, to_one_line
 from gdbench.tree import Params, leaves
 
 __all__ = ["copy_optimizer"]
@@ -63,7 +63,7 @@ def copy_optimizer(optimizer: Optimizer, point: Params, x: Params) -> tuple[Opti
             try:
                 copied = value if type(value) in PLAIN else deepcopy(value, memo)
             except (TypeError, RuntimeError) as error:
-                raise copy_error(optimizer, name, " ".join(str(error).split())) from error
+                raise copy_error(optimizer, name, to_one_line(error)) from error
             if name in vars(original):
                 vars(memo[id(original)])[name] = copied
             else:

@@ -20,8 +20,8 @@ from gdbench.results.load import load_part
 from gdbench.sweeps.distributed import UNKNOWN, Launch
 from gdbench.sweeps.executor import export, write_configurations, write_environment
 from gdbench.sweeps.fingerprint import cell_fingerprint
-from gdbench.sweeps.job import check_cells, gather_parts, run_job
-from gdbench.sweeps.job_spec import Job
+from gdbench.sweeps.job import Job
+from gdbench.sweeps.job_runner import check_cells, gather_parts, run_job
 from gdbench.sweeps.resume import ResumeRequest
 from gdbench.sweeps.sweep_spec import SweepSpec
 

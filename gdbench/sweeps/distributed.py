@@ -7,8 +7,8 @@ from pathlib import Path
 
 from gdbench.results.folder_layout import find_finished_cells
 from gdbench.results.load import load_statuses
-from gdbench.sweeps.job import gather_parts
-from gdbench.sweeps.job_spec import Job
+from gdbench.sweeps.job import Job
+from gdbench.sweeps.job_runner import gather_parts
 from gdbench.sweeps.machine_lock import NOTE, is_exclusive
 from gdbench.sweeps.progress import Progress
 

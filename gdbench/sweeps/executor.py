@@ -15,8 +15,8 @@ from gdbench.results.atomic import explain_write_errors, write_json, write_text
 from gdbench.results.export import export_to_all, parse_trackers
 from gdbench.sweeps.distributed import Launch, run_by_launcher
 from gdbench.sweeps.fingerprint import list_data_digests, list_source_digests
-from gdbench.sweeps.job import check_cells, run_here
-from gdbench.sweeps.job_spec import Job
+from gdbench.sweeps.job import Job
+from gdbench.sweeps.job_runner import check_cells, run_here
 from gdbench.sweeps.machine_lock import lock_process
 from gdbench.sweeps.progress import Progress
 from gdbench.sweeps.resume import (

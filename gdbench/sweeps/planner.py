@@ -14,7 +14,7 @@ from gdbench.config.overrides import format_value
 from gdbench.config.spec import CellSpec
 from gdbench.config.sweep_axes import check_count, check_once, count_values, list_values
 from gdbench.errors import UsageError
-from gdbench.sweeps.job_spec import Job
+from gdbench.sweeps.job import Job
 from gdbench.sweeps.sweep_spec import SweepSpec, parse_spec, to_overrides
 
 __all__ = ["make_job", "plan", "plan_overrides", "write_declared_axes"]

@@ -29,8 +29,8 @@ from gdbench.results.folder_layout import PARTS
 from gdbench.results.load import load
 from gdbench.results.run_lookup import load_trace
 from gdbench.sweeps.fingerprint import cell_fingerprint, forget_changes, list_data_digests, list_source_digests
-from gdbench.sweeps.job import run_job
-from gdbench.sweeps.job_spec import Job
+from gdbench.sweeps.job import Job
+from gdbench.sweeps.job_runner import run_job
 
 __all__ = ["Reproduction", "reproduce"]
 

@@ -21,7 +21,7 @@ from gdbench.results.environment_file import read_start_time
 from gdbench.results.load import load_cells
 from gdbench.results.user_paths import expand_user
 from gdbench.sweeps.fingerprint import cell_fingerprint, explain_incomparable, spec_half
-from gdbench.sweeps.job_spec import Job
+from gdbench.sweeps.job import Job
 
 __all__ = [
     "ResumeRequest",

@@ -17,7 +17,7 @@ from gdbench.engine.runner import ProgressCallback, ignore_progress
 from gdbench.errors import UsageError
 from gdbench.sweeps.adaptive import AdaptiveSweep
 from gdbench.sweeps.grid_search import Refinement
-from gdbench.sweeps.job_spec import Job
+from gdbench.sweeps.job import Job
 from gdbench.sweeps.progress import Progress
 from gdbench.sweeps.search_axes import Axis, Grid, Listed, Point, Span
 from gdbench.sweeps.search_budget import choose_trials, fewest_trials
