@@ -10,6 +10,7 @@ import sys
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
+from gdbench.cli.signals import print_ended
 from gdbench.engine.gc_pause import pause_gc
 from gdbench.errors import UsageError, format_count
 from gdbench.report.escaping import escape_control_codes
@@ -97,8 +98,7 @@ def _show_interrupted(result: SweepResult | None, output: Output) -> int:
     with contextlib.suppress(UsageError):  # no cell has ended
         if result and folder:
             _show_result(result, output)
-    print(f"gdbench: interrupted.{f' Finished cells: {folder}' if folder else ''}", file=sys.stderr)
-    return 130
+    return print_ended(*[f"Finished cells: {folder}"] * bool(folder))
 
 
 def _show_result(result: SweepResult, output: Output) -> int:
