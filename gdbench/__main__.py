@@ -34,7 +34,9 @@ def _run_main() -> int:
     try:
         from gdbench.cli.main import main
         from gdbench.cli.pipes import drop_unread
+        from gdbench.sweeps.time_limit import own_process
 
+        own_process()
         escape_unprintable()
         drop_unread()
         code = main()

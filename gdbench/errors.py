@@ -8,6 +8,7 @@ from pathlib import Path
 
 __all__ = [
     "NotMeasured",
+    "TimeLimitReached",
     "Unavailable",
     "UsageError",
     "did_you_mean",
@@ -29,6 +30,10 @@ class UsageError(Exception):
 
 class Unavailable(Exception):
     """What was asked is not available here (device, implementation, compiler): a row with this status and reason."""
+
+
+class TimeLimitReached(BaseException):
+    """A cell, or its sweep, has taken its time: its rows say timeout; ``except Exception`` does not catch it."""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

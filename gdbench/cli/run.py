@@ -14,6 +14,7 @@ from gdbench.cli.signals import print_ended
 from gdbench.engine.gc_pause import pause_gc
 from gdbench.errors import UsageError, format_count
 from gdbench.report.escaping import escape_control_codes
+from gdbench.results.statuses import WITHOUT_RESULT
 from gdbench.results.user_paths import expand_user, expand_word
 
 if TYPE_CHECKING:
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
     from gdbench.sweeps.sweep_result import SweepResult
 
 __all__ = ["run"]
-
-WITHOUT_RESULT = ("failed", "unavailable")
-"""Statuses of runs that did not run to their end."""
 
 
 @dataclass(frozen=True)

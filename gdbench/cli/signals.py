@@ -1,7 +1,7 @@
 """End a command by SIGINT (Ctrl-C), SIGTERM or SIGHUP: one line, exit code 128 + number, nothing left behind.
 
-The first signal raises KeyboardInterrupt in the main thread, so that whatever runs removes what it has begun. It imports
-little: signals are caught before anything else is loaded.
+The first signal raises KeyboardInterrupt in the main thread, so that whatever runs removes what it has begun. This
+module imports little: signals are caught before anything else is loaded.
 """
 
 from __future__ import annotations

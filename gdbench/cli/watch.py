@@ -32,8 +32,8 @@ def watch(
     """Follow a running sweep until it ends.
 
     Shows cells done, time left, and the best so far with its curve. Everything is read from the sweep's folder, so it
-    works from any machine that sees it, and the sweep is not disturbed: Ctrl-C ends the watching alone. The exit code is 1 where a run failed, or where
-    the sweep was killed.
+    works from any machine that sees it, and the sweep is not disturbed: Ctrl-C ends the watching alone.
+    The exit code is 1 where a run failed, or where the sweep was killed.
     """
     from gdbench.results.live_status import SweepMonitor
 

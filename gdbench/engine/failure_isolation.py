@@ -14,7 +14,7 @@ from gdbench.config.user_modules import USER_ERRORS
 from gdbench.engine.cell import Cell
 from gdbench.engine.convergence_pass import PassResult, StepCallback, run_observed_pass
 from gdbench.engine.descent import descent
-from gdbench.errors import Unavailable, UsageError
+from gdbench.errors import TimeLimitReached, Unavailable, UsageError
 
 __all__ = ["Failure", "Isolation", "Piece", "describe_exception", "observe_runs"]
 
@@ -49,9 +49,9 @@ class Failure:
 
     @classmethod
     def from_exception(cls, error: BaseException) -> Failure:
-        """The failure that an exception is: ``unavailable`` if torch has no such thing, else ``failed``."""
-        if isinstance(error, Unavailable):
-            return cls("unavailable", _to_one_line(str(error)))
+        """The failure that an exception is: ``unavailable``, ``timeout``, else ``failed``."""
+        if isinstance(error, (Unavailable, TimeLimitReached)):
+            return cls("unavailable" if isinstance(error, Unavailable) else "timeout", _to_one_line(str(error)))
         text = "".join(traceback.format_exception(error))
         text = text if len(text) <= MAX_TRACEBACK else f"...\n{text[-MAX_TRACEBACK:]}"
         return cls(
@@ -94,7 +94,7 @@ def observe_runs(
         return _try_pass(cell.take(rows), laned, _locate_traced(traced, rows), before_steps)
 
     def split(rows: Array, failure: Failure) -> list[Piece]:
-        if not isolation.has_room:
+        if not isolation.has_room or failure.status == "timeout":
             return [(rows, failure)]
         if len(rows) == 1:
             isolation.add(int(rows[0]), failure)
@@ -137,7 +137,7 @@ def _try_pass(cell: Cell, laned: bool, traced: Array, before_steps: StepCallback
         if (error := _find_eager_error(cell)) is None:
             raise
         return Failure.from_exception(error)
-    except USER_ERRORS as error:
+    except (*USER_ERRORS, TimeLimitReached) as error:
         return Failure.from_exception(error)
 
 

@@ -70,7 +70,7 @@ COLUMNS: dict[str, Field] = {
     "clip": Field("str", "", "gradient clipping; its parameters are in clip.<name>"),
     "noise": Field("str", "", "gradient noise; its parameters are in noise.<name>"),
     "status": Field(
-        "str", "", "first that applies of: failed, unavailable, nonfinite, diverged, target, plateau, budget"
+        "str", "", "first that applies of: failed, unavailable, timeout, nonfinite, diverged, target, plateau, budget"
     ),
     "status_step": Field(
         "int",
@@ -78,7 +78,7 @@ COLUMNS: dict[str, Field] = {
         "nonfinite: first step with a nonfinite value; diverged: first step of the final stretch above "
         "f(x_0); null: other statuses",
     ),
-    "error": Field("str", "", "error message; null unless the status is failed or unavailable"),
+    "error": Field("str", "", "error message; null unless the status is failed, unavailable or timeout"),
     "traceback": Field("str", "", "Python traceback of a failed run; null: no exception"),
     "start_loss": Field(
         "float", "loss", "full-data loss f(x_0); -f if the optimizer maximises, as in all loss columns"

@@ -27,6 +27,7 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig
 
 from gdbench.config.hydra_plugins import register_configs
+from gdbench.errors import TimeLimitReached
 from gdbench.sweeps.launchers import install
 
 __all__ = ["ImportableFunction", "Request", "launch_in_subprocess"]
@@ -78,7 +79,7 @@ def launch_in_subprocess(request: Request, folder: Path, meanwhile: Callable[[],
         while process.poll() is None:
             meanwhile()
             time.sleep(POLL_S)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, TimeLimitReached):
         process.send_signal(signal.SIGINT)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(GRACE_S)
