@@ -71,10 +71,11 @@ def _find_unrepresentable(question: CellSpec, stated: Objective, dtype: torch.dt
 
 
 @preserve_globals()
-def check_cell(question: CellSpec) -> None:
+def check_cell(question: CellSpec, evaluate: bool = True) -> None:
     """Check a cell's configuration before anything runs. Raises ``UsageError`` in one line.
 
-    An objective that raises is not an error here: it is a result, and becomes a row.
+    An objective that raises is not an error here: it is a result, and becomes a row. Without ``evaluate`` it is not
+    called, as it may not return.
     """
     with import_from(question.code), isolate_settings():
         with _word_in_one_line(f"objective={question.objective}"):
@@ -86,7 +87,8 @@ def check_cell(question: CellSpec) -> None:
             make_method_factory(question, stated)
         with contextlib.suppress(Unavailable):
             make_hyper_columns(question, stated)
-        _check_value(question)
+        if evaluate:
+            _check_value(question)
 
 
 def _check_value(question: CellSpec) -> None:

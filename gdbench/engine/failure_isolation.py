@@ -46,6 +46,8 @@ class Failure:
     status: str
     error: str
     traceback: str | None = None
+    is_final: bool = False
+    """Whether a cell without rows of its own is not run again when its sweep is resumed."""
 
     @classmethod
     def from_exception(cls, error: BaseException) -> Failure:

@@ -24,6 +24,7 @@ from gdbench.results.folder_layout import PARTS, is_sweep, walk_sweeps
 from gdbench.results.load import SkippedFile, load
 from gdbench.results.parquet_files import READ_ERRORS, cast_columns
 from gdbench.results.ranking import KEYS, rank_configurations, select_best
+from gdbench.results.running_cells import read_marks
 from gdbench.results.sweep_folder import is_locked
 from gdbench.results.sweep_ranks import RANKING_COLUMNS
 from gdbench.results.user_paths import expand_user
@@ -95,6 +96,7 @@ class SweepMonitor:
             elapsed_s=elapsed,
             left_s=self._estimate_remaining_s(elapsed, planned - len(cells)) if state == "running" else None,
             quiet_s=quiet,
+            running=tuple(cell.text for cell in read_marks(self.folder).values()),
         )
 
     def read_trace(self, run: str) -> pd.DataFrame:
@@ -240,3 +242,5 @@ class SweepSnapshot:
     left_s: float | None
     quiet_s: float
     """Seconds since the last write."""
+    running: tuple[str, ...] = ()
+    """The cells that have begun and not ended."""

@@ -9,14 +9,14 @@ from gdbench.engine.failure_isolation import Failure
 from gdbench.errors import TimeLimitReached
 from gdbench.results.folder_layout import find_finished_cells
 from gdbench.results.load import load_statuses
-from gdbench.results.running_cells import delete_marks, read_marks
+from gdbench.results.running_cells import RunningCell, delete_marks, read_marks
 from gdbench.sweeps.job import gather_parts
 from gdbench.sweeps.job_spec import Job
 from gdbench.sweeps.machine_lock import NOTE, is_exclusive
 from gdbench.sweeps.progress import Progress
 from gdbench.sweeps.time_limit import TimeLimit
 
-__all__ = ["Launch", "launch_all", "run_by_launcher"]
+__all__ = ["Launch", "explain_hang", "launch_all", "run_by_launcher"]
 
 Launch = Callable[[Sequence[Job], Path, Callable[[], None]], Mapping[int, str]]
 """Runs jobs elsewhere, calling a function meanwhile; returns why cells left no result, as far as it knows."""
@@ -89,11 +89,7 @@ def launch_all(
         ended, marks = find_finished_cells(folder), read_marks(folder)
         delete_marks(folder)
         left = [job for job in batch if job.cell not in ended]
-        lost |= {
-            job.cell: Failure("timeout", f"did not end within {mark.limit}, and was killed")
-            for job in left
-            if (mark := marks.get(job.cell)) and mark.limit
-        }
+        lost |= {job.cell: explain_hang(mark) for job in left if (mark := marks.get(job.cell)) and mark.limit}
         left = [job for job in left if job.cell not in lost]
         begun = [job for job in left if job.cell in marks]
         if _died_as_whole(batch, reasons) and len(left) < len(batch) + len(begun) and len(batch) > 1:
@@ -102,6 +98,12 @@ def launch_all(
             left = begun[: len(begun) == 1]
         lost |= {job.cell: Failure("failed", reasons.get(job.cell) or UNKNOWN) for job in left}
     return lost
+
+
+def explain_hang(cell: RunningCell) -> Failure:
+    """Why a cell has no result whose process was killed at its limit; at that of the sweep it may run again."""
+    error = f"did not end within {cell.limit}, and its process was killed"
+    return Failure("timeout", error, is_final=str(cell.limit).startswith("max_seconds="))
 
 
 def _died_as_whole(batch: Sequence[Job], reasons: Mapping[int, str]) -> bool:

@@ -11,11 +11,10 @@ from omegaconf import OmegaConf
 from gdbench.config.libyaml import to_yaml
 from gdbench.config.trust import add_stamp
 from gdbench.engine.environment import describe_environment, read_git_diff
-from gdbench.engine.failure_isolation import Failure
 from gdbench.results.atomic import explain_write_errors, write_json, write_text
 from gdbench.results.export import export_to_all, parse_trackers
 from gdbench.results.running_cells import delete_marks, read_marks
-from gdbench.sweeps.distributed import Launch, run_by_launcher
+from gdbench.sweeps.distributed import Launch, explain_hang, run_by_launcher
 from gdbench.sweeps.fingerprint import list_data_digests, list_source_digests
 from gdbench.sweeps.job import check_cells, run_here, write_lost
 from gdbench.sweeps.job_spec import Job
@@ -74,7 +73,7 @@ def _order_jobs(status: SweepStatus, folder: Path, progress: Progress) -> list[J
     for job in suspects:
         mark = marks[job.cell]
         if mark.limit and not status.retry:
-            write_lost(job, folder, Failure("timeout", f"did not end within {mark.limit}, and its process was killed"))
+            write_lost(job, folder, explain_hang(mark))
             progress.note(f"{mark.text} hung, and is not run again without retry=failed.".capitalize())
         else:
             progress.note(f"The process ended within {mark.text} before: it runs last.")

@@ -37,7 +37,7 @@ from gdbench.sweeps import fingerprint
 from gdbench.sweeps.job_spec import Job
 from gdbench.sweeps.machine_lock import lock_process
 from gdbench.sweeps.progress import Progress
-from gdbench.sweeps.time_limit import TimeLimit, find_cell_limit, interrupt_after
+from gdbench.sweeps.time_limit import TimeLimit, find_cell_limit, find_sweep_limit, interrupt_after
 
 __all__ = ["check_cells", "compute_run_keys", "gather_parts", "make_empty_answer", "run_here", "run_job", "write_lost"]
 
@@ -66,9 +66,21 @@ def check_cells(jobs: Sequence[Job], here: bool = True) -> None:
     """
     fingerprint.forget_changes()
     for job in jobs:
-        build.check_cell(job.spec)
+        _check_within_limit(job)
     if here:
         _require_runnable(jobs)
+
+
+def _check_within_limit(job: Job) -> None:
+    """Check a cell; where there is a limit, ``UsageError`` for a factory that takes longer, and f is not called."""
+    limit = find_cell_limit(job.config, find_sweep_limit(job.config))
+    try:
+        with interrupt_after(limit):
+            build.check_cell(job.spec, evaluate=limit is None)
+    except TimeLimitReached as reached:
+        raise UsageError(
+            f"objective={job.spec.objective} optimizer={job.spec.optimizer}: making them {reached}."
+        ) from None
 
 
 def _require_runnable(jobs: Sequence[Job]) -> None:
@@ -100,9 +112,9 @@ def gather_parts(jobs: Sequence[Job], folder: Path, lost: Mapping[int, Failure] 
 
 
 def write_lost(job: Job, folder: Path, reason: Failure) -> None:
-    """Write the rows of a cell that left none; without a fingerprint, as a resumed sweep runs it again."""
+    """Write the rows of a cell that left none; without a fingerprint, by which a resumed sweep runs it again."""
     answer = make_empty_answer(job.spec, reason.status, reason.error, reason.traceback)
-    _write_part(replace(job, key=""), folder, answer, _Start.now())
+    _write_part(job if reason.is_final else replace(job, key=""), folder, answer, _Start.now())
 
 
 @lock_process()

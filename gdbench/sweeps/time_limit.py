@@ -65,8 +65,8 @@ def own_process() -> None:
 
 
 @contextlib.contextmanager
-def interrupt_after(limit: TimeLimit | None, mark: Path) -> Iterator[None]:
-    """Raise ``TimeLimitReached`` in the code below once a limit is over; ``mark`` names what is killed where it hangs.
+def interrupt_after(limit: TimeLimit | None, mark: Path | None = None) -> Iterator[None]:
+    """Raise ``TimeLimitReached`` in the code below once a limit is over; kill the process of a ``mark`` if it hangs.
 
     Python code and waiting calls are interrupted by SIGALRM, in the main thread of POSIX systems.
     """
@@ -76,7 +76,7 @@ def interrupt_after(limit: TimeLimit | None, mark: Path) -> Iterator[None]:
     limit.check(cell_began=False)
     left = limit.end - time.monotonic()
     with contextlib.ExitStack() as stack:
-        for watchdog in _watchdogs:
+        for watchdog in _watchdogs if mark else ():
             watchdog.arm(left + GRACE_S, mark, limit.setting)
             stack.callback(watchdog.disarm)
         if hasattr(signal, "SIGALRM") and threading.current_thread() is threading.main_thread():
