@@ -22,6 +22,7 @@ from gdbench.results.atomic import explain_write_errors
 from gdbench.results.damaged_files import DamagedFile
 from gdbench.results.folder_layout import PARTS, find_part_files, get_part_path
 from gdbench.results.load import SkippedFile, read_sweep_table
+from gdbench.results.locks import hold_lock, is_held
 from gdbench.results.parquet_files import (
     TABLE_COLUMNS,
     TABLES,
@@ -70,35 +71,22 @@ def find_named_folders(outputs: str, name: str) -> list[Path]:
 @contextlib.contextmanager
 def lock_folder(folder: Path) -> Iterator[None]:
     """Context manager: exclusive write access to a sweep's folder; ``UsageError`` if another process has it."""
-    with explain_write_errors(folder):
-        (folder / LOCK).parent.mkdir(exist_ok=True)
-        lock = filelock.FileLock(folder / LOCK, timeout=LOCK_TIMEOUT_S)
-        try:
-            lock.acquire()
-        except filelock.Timeout:
-            raise UsageError(
-                f"{folder} is being written by another gdbench: wait until that has ended, or start a sweep of another"
-                " name with name=NAME."
-            ) from None
-    try:
+    with contextlib.ExitStack() as stack:
+        with explain_write_errors(folder):
+            (folder / LOCK).parent.mkdir(exist_ok=True)
+            try:
+                stack.enter_context(hold_lock(folder / LOCK, LOCK_TIMEOUT_S))
+            except filelock.Timeout:
+                raise UsageError(
+                    f"{folder} is being written by another gdbench: wait until that has ended, or start a sweep of"
+                    " another name with name=NAME."
+                ) from None
         yield
-    finally:
-        lock.release()
 
 
 def is_locked(folder: Path) -> bool | None:
     """Whether a process writes to a sweep's folder; None if unknown (no lock file, or no permission)."""
-    if not (folder / LOCK).is_file():
-        return None
-    lock = filelock.FileLock(folder / LOCK, timeout=0)
-    try:
-        lock.acquire()
-    except filelock.Timeout:
-        return True
-    except OSError:  # a folder that we may only read
-        return None
-    lock.release()
-    return False
+    return is_held(folder / LOCK)
 
 
 def write_part(folder: Path, cell: int, tables: Mapping[Table, Mapping[str, Any]]) -> None:

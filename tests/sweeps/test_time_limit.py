@@ -35,7 +35,13 @@ def counts(x):
 
 
 def dies(x):
-    os._exit(0)
+    calls.append(x)
+    if len(calls) > 1:  # the first is the check, before anything runs
+        os._exit(0)
+    return (x**2).sum()
+
+
+calls = []
 
 
 def slow(x):
