@@ -33,7 +33,15 @@ from gdbench.results.parquet_files import (
 )
 
 __all__ = [
-    *("add_run_columns", "create_folder", "delete_parts", "find_named_folders", "is_locked", "lock_folder"),
+    *(
+        "add_run_columns",
+        "begin_parts",
+        "create_folder",
+        "delete_parts",
+        "find_named_folders",
+        "is_locked",
+        "lock_folder",
+    ),
     *("merge_parts", "move_traces", "prepare_resume", "write_part"),
 ]
 
@@ -45,7 +53,7 @@ LOCK_TIMEOUT_S = 0.2
 
 
 def create_folder(outputs: str, name: str | None) -> Path:
-    """New folder outputs/<date>/<time>_<name>, numbered if it exists."""
+    """New folder outputs/<date>/<time>_<name>, numbered if it exists; a sweep for readers from ``begin_parts`` on."""
     now = datetime.datetime.now()
     day = Path(outputs) / now.strftime("%Y-%m-%d")
     stem = now.strftime("%H-%M-%S") + (f"_{name}" if name else "")
@@ -57,9 +65,14 @@ def create_folder(outputs: str, name: str | None) -> Path:
             folder = day / (stem if count == 1 else f"{stem}_{count}")
             with contextlib.suppress(FileExistsError):
                 folder.mkdir()  # exclusive: of two that ask for one name, one gets it
-                (folder / PARTS).mkdir()
                 return folder
     raise AssertionError
+
+
+def begin_parts(folder: Path) -> None:
+    """Let a folder count as a sweep, once all that describes it is written: until then a kill leaves none."""
+    with explain_write_errors(folder):
+        (folder / PARTS).mkdir(exist_ok=True)
 
 
 def find_named_folders(outputs: str, name: str) -> list[Path]:

@@ -51,6 +51,7 @@ class AdaptiveSweep:
             raise UsageError(f"resume={request.resume}: a search is begun anew each time; leave out resume=.")
         self.folder: Path = sweep_folder.create_folder(request.outputs, request.name or spec.kind)
         write_environment(self.folder, likely, spec)
+        sweep_folder.begin_parts(self.folder)
         self.jobs: list[Job] = []
         self.lost: dict[int, Failure] = {}
         self.limit = find_sweep_limit(self.first.config)

@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 from gdbench.config.libyaml import to_yaml
 from gdbench.config.trust import add_stamp
 from gdbench.engine.environment import describe_environment, read_git_diff
+from gdbench.results import sweep_folder
 from gdbench.results.atomic import explain_write_errors, write_json, write_text
 from gdbench.results.export import export_to_all, parse_trackers
 from gdbench.results.running_cells import delete_marks, read_marks
@@ -51,6 +52,7 @@ def execute(spec: SweepSpec, jobs: Sequence[Job], progress: Progress, launch: La
             write_environment(folder, missing, spec)
         write_configurations(folder, missing, spec)
         record_command(folder, status.jobs, to_command(spec))
+        sweep_folder.begin_parts(folder)
         if status.begun:
             progress.note(f"Going on with {folder}: {status.summary()}.")
         if launch is None or not missing:

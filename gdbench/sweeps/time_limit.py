@@ -76,7 +76,9 @@ def interrupt_after(limit: TimeLimit | None, mark: Path | None = None) -> Iterat
     limit.check(cell_began=False)
     left = limit.end - time.monotonic()
     with contextlib.ExitStack() as stack:
-        for watchdog in _watchdogs if mark else ():
+        for watchdog in _watchdogs:
+            if mark is None:
+                break
             watchdog.arm(left + GRACE_S, mark, limit.setting)
             stack.callback(watchdog.disarm)
         if hasattr(signal, "SIGALRM") and threading.current_thread() is threading.main_thread():

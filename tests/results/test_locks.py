@@ -36,7 +36,7 @@ def test_a_lock_is_readable_by_its_user_alone(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["link", "dangling", "folder"])
 def test_what_is_no_lock_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
-    """A link or a folder in the place of a lock is one line for a sweep, its labels and the machine, and is not followed."""
+    """A link or a folder in the place of a lock is one line, for sweeps, labels and the machine; none is followed."""
     place = create_folder(str(tmp_path), "one")
     (place / ".hydra").mkdir()
     target = tmp_path / "precious"
@@ -59,7 +59,7 @@ def test_what_is_no_lock_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_a_lock_of_another_user_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A lock that another user owns, also one that everybody may write, is not waited for."""
     with hold_lock(tmp_path / "lock"):
-        monkeypatch.setattr("os.getuid", lambda: os.stat(tmp_path).st_uid + 1)
+        monkeypatch.setattr("os.getuid", lambda: tmp_path.stat().st_uid + 1)
         with (
             pytest.raises(UsageError, match=r"lock is a lock of another user \(.+\), so that"),
             hold_lock(tmp_path / "lock"),
