@@ -148,6 +148,7 @@ Shell completion: eval "$(gdbench -sc install=bash)"; also zsh and fish.
 Exit codes: 0 all ran, or some were unavailable here (the last line says how
 many and why); 1 a run failed, or none could run; 2 a mistake in the command,
 such as a device that no cell finds, or a file that cannot be read or written;
-130 interrupted, 143 and 129 ended by SIGTERM or SIGHUP. Of gate: 0 passed, 1 a regression, 2 a mistake, 3 inconclusive,
-4 something was not measured. A pipe closed by its reader changes none of them.
+130 interrupted, 143 and 129 ended by SIGTERM or SIGHUP. Of gate: 0 passed, 1 a
+regression, 2 a mistake, 3 inconclusive, 4 something was not measured. A pipe
+closed by its reader changes none of them.
 """
