@@ -19,8 +19,8 @@ VERBS = {
     "run": ("optimizer=gd lr=0.01 steps=5 timing=off name=new", 15),
     "run -m": ("-m optimizer=gd,adam lr=0.01,0.1 steps=5 timing=off name=new", 20),
     "tune": ("tune optimizer=gd trials=10 steps=10 timing=off name=new", 15),
-    "report": ("report FOLDER --format html,md,csv", 10),
-    "compare": ("compare FOLDER OTHER --format md,csv --to compared", 10),
+    "report": ("report FOLDER --format html,md,tables", 10),
+    "compare": ("compare FOLDER OTHER --format md,tables --to compared", 10),
     "export mlflow": ("export mlflow FOLDER --uri sqlite:///made.db", 12),
     "export tensorboard": ("export tensorboard FOLDER --uri logs", 10),
     "sweeps label": ("sweeps label FOLDER --tag one --note text", 10),
@@ -46,7 +46,7 @@ def sweeps(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def fill(line: str, place: Path) -> list[str]:
     """The words of a command line, with the folders of both sweeps in it."""
-    one, two = (str(next((place / "outputs").glob(f"*/*_{name}")).relative_to(place)) for name in ("one", "two"))
+    one, two = (str(next((place / "outputs").glob(f"20*/*_{name}")).relative_to(place)) for name in ("one", "two"))
     return line.replace("FOLDER", one).replace("OTHER", two).split()
 
 
@@ -57,7 +57,7 @@ def check_sweeps(place: Path, is_new: bool) -> None:
     assert counts.pop("one") == 2
     assert counts.pop("two", 2) == 2
     assert not is_new or set(counts) <= {"new"}
-    for folder in find_sweep_folders(place / "outputs"):
+    for folder in find_sweep_folders(place / "outputs") if is_new else ():  # each tune begins anew, under the same name
         assert find_sweep(folder.name[9:], place / "outputs") == folder
     for folder in find_sweep_folders(place / "restored"):
         assert len(gdbench.load(folder)) == 2

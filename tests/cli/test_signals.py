@@ -183,14 +183,14 @@ def test_a_signal_in_a_destructor_is_not_lost(processes: Processes, tmp_path: Pa
 
 def fill(line: str, place: Path) -> list[str]:
     """A command line with the sweeps and the run of a folder in it."""
-    one, two = (str(next((place / "outputs").glob(f"*/*_{name}")).relative_to(place)) for name in ("one", "two"))
+    one, two = (str(next((place / "outputs").glob(f"20*/*_{name}")).relative_to(place)) for name in ("one", "two"))
     run = str(gdbench.load(place / one)["run_id"].iloc[0])
     return line.replace("FOLDER", one).replace("OTHER", two).replace("RUN", run).split()
 
 
 def count_runs(place: Path) -> dict[str, int]:
     """The number of runs of each sweep that was there before."""
-    folders = [folder for name in ("one", "two") for folder in (place / "outputs").glob(f"*/*_{name}")]
+    folders = [folder for name in ("one", "two") for folder in (place / "outputs").glob(f"20*/*_{name}")]
     return {folder.name: len(gdbench.load(folder)) for folder in folders}
 
 
