@@ -8,6 +8,7 @@ from pathlib import Path
 
 __all__ = [
     "NotMeasured",
+    "TimeLimitReached",
     "Unavailable",
     "UsageError",
     "describe_exception",
@@ -43,6 +44,10 @@ def describe_exception(error: BaseException) -> str:
 def to_one_line(text: object, most: int = 500) -> str:
     """The first characters of a text, without line breaks and repeated blanks."""
     return " ".join(str(text).split())[:most]
+
+
+class TimeLimitReached(BaseException):
+    """A cell, or its sweep, has taken its time: its rows say timeout; ``except Exception`` does not catch it."""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -14,6 +14,7 @@ from gdbench import __version__
 from gdbench.cli.completion import complete_verbs
 from gdbench.cli.help import FORMER_VERBS, HELP, VERBS
 from gdbench.cli.run import run
+from gdbench.cli.signals import describe_ignored, print_ended, say, was_signalled
 from gdbench.cli.word_order import place_verb_first
 from gdbench.config.schema import SETTINGS
 from gdbench.errors import UsageError, did_you_mean, was_interrupted
@@ -25,6 +26,10 @@ DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCE
 """Errors of the disk that count as the user's, also where they name no file."""
 
 
+LONG_VERBS = ("run", "tune", "reproduce", "gate")
+"""Verbs that run cells, and so may take hours."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line; returns the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
@@ -33,12 +38,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             warnings.showwarning = _shorten_warnings(warnings.showwarning)
             return _dispatch(words)
     except KeyboardInterrupt as interrupt:
-        print("gdbench: interrupted.", *interrupt.args, file=sys.stderr)
-        return 130
+        return print_ended(*interrupt.args)
     except Exception as error:
-        if was_interrupted(error):
-            print("gdbench: interrupted.", file=sys.stderr)
-            return 130
+        if was_signalled() or was_interrupted(error):
+            return print_ended()
         if (line := _describe_error(error)) is None:
             raise
         print(f"gdbench: {escape_control_codes(line, lines=True)}", file=sys.stderr)
@@ -72,6 +75,8 @@ def _shorten_warnings(show: Callable[..., None]) -> Callable[..., None]:
 def _dispatch(words: list[str]) -> int:
     words = place_verb_first(words, VERBS)
     first = words[0] if words else ""
+    if (first in LONG_VERBS or "=" in first or first == "-m") and (line := describe_ignored()):
+        say(line)
     if first in VERBS and first != "run":
         return _run_verb(words)
     if first in ("--help", "-h") or (set(words) & {"--help", "-h"}):

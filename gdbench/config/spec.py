@@ -35,6 +35,10 @@ from gdbench.results.run_ids import is_number
 __all__ = ["CellSpec", "Choice", "resolve_impl"]
 
 
+SHORTEST_LIMIT_S = 0.01
+"""The least value of max_seconds and max_sweep_seconds."""
+
+
 @dataclass(frozen=True)
 class Choice:
     """The chosen option of a group, with its parameters."""
@@ -77,6 +81,9 @@ class CellSpec:
         check_choice("metric", config["metric"], METRICS)
         if config["trials"] is not None:
             check_whole("trials", config["trials"], 1, MAX_LANES)
+        for name in ("max_seconds", "max_sweep_seconds"):
+            if config[name] is not None:
+                check_number(name, config[name], SHORTEST_LIMIT_S)
         optimizer = dict(config["optimizer"])
         numbers = {f"optimizer.{key}": value for key, value in optimizer.items() if _is_batchable(key, value)}
         given = {**{name: config[name] for name in ("lr", "lr_scale", "seed")}, **numbers}

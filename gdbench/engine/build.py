@@ -76,10 +76,11 @@ def _find_unrepresentable(spec: CellSpec, stated: Objective, dtype: torch.dtype)
 
 
 @preserve_globals()
-def check_cell(spec: CellSpec) -> None:
+def check_cell(spec: CellSpec, evaluate: bool = True) -> None:
     """Check a cell's configuration before anything runs. Raises ``UsageError`` in one line.
 
-    An objective that raises is not an error here: it is a result, and becomes a row.
+    An objective that raises is not an error here: it is a result, and becomes a row. Without ``evaluate`` it is not
+    called, as it may not return.
     """
     with import_from(spec.code), isolate_settings():
         with _word_in_one_line(f"objective={spec.objective}"):
@@ -92,7 +93,8 @@ def check_cell(spec: CellSpec) -> None:
         with contextlib.suppress(Unavailable):
             make_hyper_columns(spec, stated)
         check_target(spec.target_metric, stated)
-        _check_value(spec)
+        if evaluate:
+            _check_value(spec)
 
 
 def _check_value(spec: CellSpec) -> None:

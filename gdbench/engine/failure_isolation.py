@@ -15,7 +15,7 @@ from gdbench.engine.cell import Cell
 from gdbench.engine.convergence_pass import PassResult, run_observed_pass
 from gdbench.engine.descent import descent
 from gdbench.engine.pass_inputs import StepCallback
-from gdbench.errors import Unavailable, UsageError, describe_exception, to_one_line
+from gdbench.errors import TimeLimitReached, Unavailable, UsageError, describe_exception, to_one_line
 
 __all__ = ["Failure", "Isolation", "Piece", "observe_runs"]
 
@@ -36,12 +36,14 @@ class Failure:
     status: str
     error: str
     traceback: str | None = None
+    is_final: bool = False
+    """Whether a cell without rows of its own is not run again when its sweep is resumed."""
 
     @classmethod
     def from_exception(cls, error: BaseException) -> Failure:
-        """The failure that an exception is: ``unavailable`` if torch has no such thing, else ``failed``."""
-        if isinstance(error, Unavailable):
-            return cls("unavailable", to_one_line(error))
+        """The failure that an exception is: ``unavailable``, ``timeout``, else ``failed``."""
+        if isinstance(error, (Unavailable, TimeLimitReached)):
+            return cls("unavailable" if isinstance(error, Unavailable) else "timeout", to_one_line(error))
         text = "".join(traceback.format_exception(error))
         text = text if len(text) <= MAX_TRACEBACK else f"...\n{text[-MAX_TRACEBACK:]}"
         return cls("failed", (to_one_line if isinstance(error, UsageError) else describe_exception)(error), text)
@@ -82,7 +84,7 @@ def observe_runs(
         return _try_pass(cell.take(rows), laned, _locate_traced(traced, rows), before_steps)
 
     def split(rows: Array, failure: Failure) -> list[Piece]:
-        if not isolation.has_room:
+        if not isolation.has_room or failure.status == "timeout":
             return [(rows, failure)]
         if len(rows) == 1:
             isolation.add(int(rows[0]), failure)
@@ -125,7 +127,7 @@ def _try_pass(cell: Cell, laned: bool, traced: Array, before_steps: StepCallback
         if (error := _find_eager_error(cell)) is None:
             raise
         return Failure.from_exception(error)
-    except USER_ERRORS as error:
+    except (*USER_ERRORS, TimeLimitReached) as error:
         return Failure.from_exception(error)
 
 

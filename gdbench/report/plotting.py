@@ -23,6 +23,7 @@ from gdbench.results import costs as run_costs
 from gdbench.results.columns import COLUMNS
 from gdbench.results.load import load
 from gdbench.results.ranking import rank_configurations
+from gdbench.results.statuses import WITHOUT_RESULT
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,8 +40,6 @@ def __dir__() -> list[str]:
 
 LEFT_NOTE = "×: left the picture, as it diverged"
 NOT_REACHED = "no run stays at a target"
-NEVER_RAN = ("failed", "unavailable")
-"""Statuses of runs without data."""
 NOTE_WIDTH = 52
 """Characters per line of a note."""
 
@@ -181,7 +180,7 @@ def _check_rows(runs: pd.DataFrame) -> None:
         )
     if runs.empty:
         raise UsageError("the table has 0 runs: the filter excludes all of them.")
-    if runs["status"].isin(NEVER_RAN).all():
+    if runs["status"].isin(WITHOUT_RESULT).all():
         reason = (str(runs["error"].iloc[0]) or "unknown").splitlines()[0]
         raise UsageError(f"none of these runs ran ({runs['status'].iloc[0]}: {reason}).")
 
@@ -280,7 +279,7 @@ def _find_traces(runs: pd.DataFrame, given: pd.DataFrame | None) -> pd.DataFrame
 
 def _describe_unrecorded(runs: pd.DataFrame, traces: pd.DataFrame) -> list[str]:
     """A note on runs without a recorded path, such as the trials of a search."""
-    ran = runs[~runs["status"].isin(NEVER_RAN)]
+    ran = runs[~runs["status"].isin(WITHOUT_RESULT)]
     missing = int((~ran["run_id"].isin(traces["run_id"])).sum())
     return [f"{missing} of {len(ran)} runs recorded no path: the best of the others are drawn"] if missing else []
 

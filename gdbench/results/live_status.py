@@ -23,6 +23,7 @@ from gdbench.results.folder_layout import PARTS, is_sweep, walk_sweeps
 from gdbench.results.load import SkippedFile, load
 from gdbench.results.parquet_files import READ_ERRORS, cast_columns
 from gdbench.results.ranking import KEYS, rank_configurations, select_best
+from gdbench.results.running_cells import read_marks
 from gdbench.results.sweep_folder import is_locked
 from gdbench.results.sweep_info import count_planned_cells
 from gdbench.results.sweep_lookup import SweepNotFound, find_newest_sweep, find_sweep
@@ -96,6 +97,7 @@ class SweepMonitor:
             elapsed_s=elapsed,
             left_s=self._estimate_remaining_s(elapsed, planned - len(cells)) if state == "running" else None,
             quiet_s=quiet,
+            running=tuple(cell.text for cell in read_marks(self.folder).values()),
         )
 
     def read_trace(self, run: str) -> pd.DataFrame:
@@ -241,3 +243,5 @@ class SweepSnapshot:
     left_s: float | None
     quiet_s: float
     """Seconds since the last write."""
+    running: tuple[str, ...] = ()
+    """The cells that have begun and not ended."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import datetime
 import shlex
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,27 +27,32 @@ from gdbench.engine.objective_factory import load_objective
 from gdbench.engine.runner import CellResult, ProgressCallback, ignore_progress, run_cell
 from gdbench.engine.torch_globals import isolate_settings
 from gdbench.engine.training.judging_schedule import choose_interval
-from gdbench.errors import Unavailable, UsageError
+from gdbench.errors import TimeLimitReached, Unavailable, UsageError
 from gdbench.results import sweep_folder
 from gdbench.results.columns import COLUMNS
 from gdbench.results.constant_column import is_constant, make_constant
 from gdbench.results.parquet_files import Table
 from gdbench.results.run_ids import compute_run_ids
+from gdbench.results.running_cells import mark_running
 from gdbench.sweeps import fingerprint
 from gdbench.sweeps.job import Job
 from gdbench.sweeps.machine_lock import lock_process
 from gdbench.sweeps.progress import Progress
+from gdbench.sweeps.time_limit import TimeLimit, find_cell_limit, find_sweep_limit, interrupt_after
 
-__all__ = ["check_cells", "compute_run_keys", "gather_parts", "make_empty_answer", "run_here", "run_job"]
+__all__ = ["check_cells", "compute_run_keys", "gather_parts", "make_empty_answer", "run_here", "run_job", "write_lost"]
 
 
-def run_here(jobs: Sequence[Job], folder: Path, progress: Progress) -> None:
-    """Run cells one after the other in this process; the rows of each are on disk when it ends."""
+def run_here(jobs: Sequence[Job], folder: Path, progress: Progress, limit: TimeLimit | None = None) -> None:
+    """Run cells one after the other in this process; the rows of each are on disk when it ends.
+
+    Those that have not begun when the sweep's ``limit`` is reached become rows that say so.
+    """
     progress.begin(jobs)
     try:
         for job in jobs:
             progress.start_job(job)
-            progress.finish_job(job, run_job(job, folder, progress.add_lane_steps))
+            progress.finish_job(job, run_job(job, folder, progress.add_lane_steps, limit))
     finally:
         progress.close()
     gather_parts(jobs, folder)  # an interrupted sweep keeps its parts as they are, to be read or resumed
@@ -61,9 +67,21 @@ def check_cells(jobs: Sequence[Job], here: bool = True) -> None:
     """
     fingerprint.forget_changes()
     for job in jobs:
-        build.check_cell(job.spec)
+        _check_within_limit(job)
     if here:
         _require_runnable(jobs)
+
+
+def _check_within_limit(job: Job) -> None:
+    """Check a cell; where there is a limit, ``UsageError`` for a factory that takes longer, and f is not called."""
+    limit = find_cell_limit(job.config, find_sweep_limit(job.config))
+    try:
+        with interrupt_after(limit):
+            build.check_cell(job.spec, evaluate=limit is None)
+    except TimeLimitReached as reached:
+        raise UsageError(
+            f"objective={job.spec.objective} optimizer={job.spec.optimizer}: making them {reached}."
+        ) from None
 
 
 def _require_runnable(jobs: Sequence[Job]) -> None:
@@ -86,27 +104,59 @@ def _find_missing(spec: CellSpec) -> str | None:
     return None
 
 
-def gather_parts(jobs: Sequence[Job], folder: Path, lost: Mapping[int, str] | None = None) -> None:
-    """Write one table of all parts; ``lost`` cells, with their reasons, become failed rows without a fingerprint."""
+def gather_parts(jobs: Sequence[Job], folder: Path, lost: Mapping[int, Failure] | None = None) -> None:
+    """Write one table of all parts; ``lost`` cells, with their reasons, become rows that say so."""
     for job in jobs:
         if reason := (lost or {}).get(job.cell):
-            answer = make_empty_answer(job.spec, "failed", reason)
-            _write_part(replace(job, key=""), folder, answer, datetime.datetime.now(datetime.UTC))
+            write_lost(job, folder, reason)
     sweep_folder.merge_parts(folder)
 
 
+def write_lost(job: Job, folder: Path, reason: Failure) -> None:
+    """Write the rows of a cell that left none; without a fingerprint, by which a resumed sweep runs it again."""
+    answer = make_empty_answer(job.spec, reason.status, reason.error, reason.traceback)
+    _write_part(job if reason.is_final else replace(job, key=""), folder, answer, _Start.now())
+
+
 @lock_process()
-def run_job(job: Job, folder: Path, pulse: ProgressCallback = ignore_progress) -> list[str]:
-    """The statuses of a cell's runs, which are run and written as a part; ``pulse`` is called with run-steps done."""
-    started, spec = datetime.datetime.now(datetime.UTC), job.spec
+def run_job(
+    job: Job, folder: Path, pulse: ProgressCallback = ignore_progress, of_sweep: TimeLimit | None = None
+) -> list[str]:
+    """The statuses of a cell's runs, which are run and written as a part; ``pulse`` is called with run-steps done.
+
+    A cell that does not end within its limit, or that of its sweep, gets rows that say so.
+    """
+    started, spec, limit = _Start.now(), job.spec, find_cell_limit(job.config, of_sweep)
     if fingerprint.fingerprint_after_run(job.key, spec) != job.key:
         fingerprint.forget_changes()  # a worker that ran another sweep before may have imported older sources
-    with import_from(spec.code), isolate_settings():
-        torch.set_num_threads(spec.threads)
-        answer = _run_cell_spec(spec, pulse)
-    job = replace(job, key=fingerprint.fingerprint_after_run(job.key, spec))
-    _write_part(job, folder, answer, started)
+    with mark_running(folder, job.cell, job.label) as mark:
+        with import_from(spec.code), isolate_settings():
+            torch.set_num_threads(spec.threads)
+            answer = _run_within_limit(spec, pulse, limit, mark)
+        job = replace(job, key=fingerprint.fingerprint_after_run(job.key, spec))
+        if of_sweep and limit is of_sweep and "timeout" in answer.columns["status"]:
+            job = replace(job, key="")  # through no fault of its own: a resumed sweep runs it again
+        _write_part(job, folder, answer, started)
     return [str(status) for status in answer.columns["status"]]
+
+
+def _run_within_limit(spec: CellSpec, pulse: ProgressCallback, limit: TimeLimit | None, mark: Path) -> CellResult:
+    """The columns of a cell's runs; of one that does not end within a limit, rows that say so.
+
+    Runs that had ended keep their results. ``mark`` is the file that marks the cell as running.
+    """
+
+    def advance(lane_steps: int) -> None:
+        pulse(lane_steps)
+        if limit:
+            limit.check()
+
+    try:
+        with interrupt_after(limit, mark):
+            return _run_cell_spec(spec, advance)
+    except TimeLimitReached as error:
+        failure = Failure.from_exception(error)
+        return make_empty_answer(spec, failure.status, failure.error)
 
 
 def _run_cell_spec(spec: CellSpec, pulse: ProgressCallback) -> CellResult:
@@ -159,7 +209,19 @@ def _resolve_key_columns(spec: CellSpec) -> dict[str, Any]:
     return {"lr": lr, "dtype": dtype, "device": "cuda:0" if device == "cuda" else device, "judge_every": interval}
 
 
-def _write_part(job: Job, folder: Path, answer: CellResult, started: datetime.datetime) -> None:
+@dataclass(frozen=True)
+class _Start:
+    """When a cell began: by the calendar, and by the monotonic clock, as the other may be set back."""
+
+    date: datetime.datetime
+    seconds: float
+
+    @classmethod
+    def now(cls) -> _Start:
+        return cls(datetime.datetime.now(datetime.UTC), time.monotonic())
+
+
+def _write_part(job: Job, folder: Path, answer: CellResult, started: _Start) -> None:
     """Write an answer's rows, with their keys and settings, as the part of a cell."""
     spec, run = job.spec, compute_run_keys(job.spec, answer)
     asked = {
@@ -174,8 +236,8 @@ def _write_part(job: Job, folder: Path, answer: CellResult, started: datetime.da
         "cell_fingerprint": job.key or None,
         "process": make_process_key(),
         "overrides": shlex.join(job.overrides),
-        "cell_s": (datetime.datetime.now(datetime.UTC) - started).total_seconds(),
-        "started_at": started,
+        "cell_s": time.monotonic() - started.seconds,
+        "started_at": started.date,
     }
     runs = {**dict.fromkeys(COLUMNS), **asked, **answer.columns}  # unknown columns are null
     tables: dict[Table, Mapping[str, Any]] = {

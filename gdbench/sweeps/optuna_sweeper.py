@@ -20,6 +20,7 @@ from gdbench.config.hydra_plugins import register_sweeper
 from gdbench.config.sweep_axes import check_once
 from gdbench.engine.gc_pause import pause_gc
 from gdbench.errors import UsageError, format_count, format_install_command, to_one_line
+from gdbench.results.statuses import WITHOUT_RESULT
 from gdbench.sweeps.hydra_sweeper import BatchingSweeper
 from gdbench.sweeps.job import Job
 from gdbench.sweeps.planner import plan_overrides
@@ -223,7 +224,7 @@ def _report(study: optuna.Study, trial: optuna.Trial, sweep: AdaptiveSweep, job:
 
     runs = sweep.load_runs(job)
     trial.set_user_attr("command", write_run_command(job, {}))
-    if runs is None or runs["status"].isin(["failed", "unavailable"]).all():
+    if runs is None or runs["status"].isin(WITHOUT_RESULT).all():
         study.tell(trial, state=_trial_state("FAIL"))
     else:
         scored = score_configurations(runs, str(job.config["metric"]), list_swept_axes(runs))

@@ -19,6 +19,7 @@ from gdbench.results import sweep_folder
 from gdbench.results.atomic import write_json
 from gdbench.results.environment_file import read_start_time
 from gdbench.results.load import load_cells
+from gdbench.results.statuses import WITHOUT_RESULT
 from gdbench.results.user_paths import expand_user
 from gdbench.sweeps.fingerprint import cell_fingerprint, explain_incomparable, spec_half
 from gdbench.sweeps.job import Job
@@ -39,7 +40,6 @@ CELLS = ".hydra/cells.json"
 COMMAND = ".hydra/command.json"
 """The words of the command line that repeats a sweep."""
 STATES = ("done", "failed", "stale", "missing")
-RETRIED = ("failed", "unavailable")
 
 
 @dataclass(frozen=True)
@@ -195,7 +195,7 @@ def _find_state(job: Job, held: Mapping[int, tuple[Any, str]]) -> str:
         return "missing"
     if key != job.key:
         return "stale"
-    return "failed" if any(status in RETRIED for status in statuses.split()) else "done"
+    return "failed" if any(status in WITHOUT_RESULT for status in statuses.split()) else "done"
 
 
 def _read_fingerprints(folder: Path) -> dict[int, str]:

@@ -29,7 +29,8 @@ from gdbench.results.tuned_choices import PASSED_OVER, SPIKE
 
 __all__ = ["STYLES", "explain_marks", "sweep_columns"]
 
-STYLES = {"target": "green", "diverged": "red", "nonfinite": "red", "failed": "red bold", "unavailable": "yellow"}
+STYLES = {"target": "green", "diverged": "red", "nonfinite": "red", "failed": "red bold"}
+STYLES |= {"timeout": "yellow", "unavailable": "yellow"}
 LEFT_MARK = "†"
 """Marks the steps of a row whose median run reached the target and left it again."""
 MARKS = (
