@@ -19,6 +19,7 @@ __all__ = [
     "escape_latex",
     "escape_markdown",
     "escape_workflow_command",
+    "format_error_line",
 ]
 
 PICTURES = {code: 0x2400 + code for code in range(0x20)} | {0x7F: 0x2421}
@@ -32,6 +33,8 @@ MARKDOWN = re.compile(r"[\\`*\[\]|]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|~(?=~)|^[
 """Markup of emphasis, code, links, images, headings and cells; an underscore within a word is not."""
 FORMULA = ("=", "+", "-", "@", "\t")
 """First characters of a cell that a spreadsheet evaluates (OWASP, "CSV Injection")."""
+LONGEST_WORD, LONGEST_LINE = 300, 3000
+"""Characters of an error line: a list of all objectives has 2,000, a path in it at most 300."""
 TEX = {
     "\\": r"\textbackslash{}",
     "µ": r"$\mu$",
@@ -50,6 +53,20 @@ def escape_control_codes(text: str, lines: bool = False) -> str:
     pictures = {code: chr(picture) for code, picture in PICTURES.items() if not (lines and chr(code) in "\n\t")}
     shown = text.translate({**pictures, **HIDDEN})
     return "".join("\N{REPLACEMENT CHARACTER}" if unicodedata.category(c) == "Cs" else c for c in shown)
+
+
+def format_error_line(text: str) -> str:
+    """A message in one line that can be read: without control codes, and with what is very long cut in its middle."""
+    words = re.sub(rf"\S{{{LONGEST_WORD},}}", lambda word: _shorten(word[0], LONGEST_WORD), escape_control_codes(text))
+    return _shorten(words, LONGEST_LINE)
+
+
+def _shorten(text: str, longest: int) -> str:
+    """A text with its middle counted rather than shown where it is longer than this."""
+    if len(text) <= longest:
+        return text
+    start, end = longest // 2, longest // 4
+    return f"{text[:start]}...({len(text) - start - end} characters)...{text[-end:]}"
 
 
 def escape_markdown(text: str) -> str:

@@ -13,6 +13,7 @@ import torch
 from hydra.core.override_parser.overrides_parser import create_functions
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.jargon import find_jargon
 from support.tiers import representatives
 
 import gdbench
@@ -20,11 +21,6 @@ from gdbench.config.command_errors import FUNCTIONS
 from gdbench.config.schema import SETTINGS
 from gdbench.errors import did_you_mean, list_few
 
-JARGON = re.compile(
-    r"Lexer|NoViable|viable|mismatched|expecting|EOF|BRACKET|OmegaConf|omegaconf|struct|ConfigKey|full_key|Traceback"
-    r"|override|append|parsing|Ambiguous|\bNone\b|\bTrue\b|\bFalse\b|\bcode\b|\bpart\b|TypeError|KeyError"
-)
-"""Words of parsers, of Python and of our own insides, which nobody typed."""
 MISTAKES = {
     # numbers
     "target=1": "target=1 must be a number from 0 to below 1.",
@@ -151,8 +147,7 @@ def test_a_mistake_is_answered_by_its_own_fault(command: Callable[..., Any], tmp
     assert (done.code, done.out) == (2, "")
     assert done.err.startswith(f"gdbench: {MISTAKES[line]}")
     assert done.err.count("\n") == 1
-    own = set(re.findall(r"\w+", done.err)) - set(re.findall(r"\w+", line))
-    assert not JARGON.search(" ".join(own)), done.err
+    assert not find_jargon(done.err, [line]), done.err
     assert not list(tmp_path.iterdir())
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-import unicodedata
 from xml.etree import ElementTree
 
 import pandas as pd
 from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
+from support.hostile_texts import HOSTILE, has_control
 
 from gdbench.report.escaping import (
     escape_control_codes,
@@ -22,45 +22,10 @@ from gdbench.report.escaping import (
 from gdbench.report.gate import format_gate_markdown, format_junit
 from gdbench.report.table_formats import markdown_table
 
-HOSTILE = (
-    "<script>alert(1)</script>",
-    "<img src=x onerror=alert(1)>",
-    "![x](https://example.org/x.png)",
-    "[x](javascript:alert(1))",
-    "**bold** _em_ `code` ~~gone~~",
-    "a | b | c",
-    "\\| \\\\| \\",
-    "# heading",
-    "> quoted",
-    "&lt;b&gt; &amp;",
-    "[/usr] [red]x[/red]",
-    "\x1b[31mred\x1b[0m \x9b31m \x07",
-    "\u202etxt.exe\u202c \u2066x\u2069",
-    "line\nline\r\nline\u2028line",
-    "\x00\x0b\x0c",
-    "=cmd|' /C calc'!A0",
-    "@SUM(1)",
-    "+1+1",
-    "-1+1",
-    "\t=1",
-    "\\input{/etc/passwd} \\write18{x} 100% $x$ {a}_b^c~d#e&f",
-    "::error::x%0A::warning::y",
-    "]]>&'\"",
-    "ÿ\ud800",
-    "x" * 10_000,
-)
 TEXTS = st.one_of(st.sampled_from(HOSTILE), st.text(max_size=30), st.text("\\`*_[]()<>|!#~&-+=:/.aé1 \n", max_size=30))
 STORED = TEXTS.filter(lambda text: "\ud800" not in text)
 """What a table can hold: it stores UTF-8, which has no lone surrogates."""
 CELL = MarkdownIt("commonmark").enable("table").enable("strikethrough")
-
-
-def has_control(text: str) -> bool:
-    """Whether a text holds a character that a terminal obeys or that turns its direction."""
-    return any(unicodedata.category(c) in ("Cc", "Cs") or unicodedata.bidirectional(c) in BIDI for c in text)
-
-
-BIDI = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 
 
 @given(TEXTS)

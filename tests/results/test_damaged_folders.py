@@ -190,7 +190,7 @@ def find_fault(words: tuple[str, ...], done: Any, one: str) -> str:
     allowed = (0, 1, 2) if {"watch", "--settings"} & set(words) else (0, 2)
     if done.code not in allowed or "Traceback" in text:
         return f"exit code {done.code}: {text[-300:]}"
-    if words == ("runs",) and "two" not in done.out:
+    if words == ("sweeps",) and "two" not in done.out:
         return f"the other sweep is not listed: {text[-300:]}"
     lines = [line for line in done.err.splitlines() if line.startswith("gdbench: ")]
     if done.code == 2 and len(lines) != 1:
