@@ -26,8 +26,9 @@ PICTURES = {code: 0x2400 + code for code in range(0x20)} | {0x7F: 0x2421}
 """Control characters and their Unicode pictures: ␛ for escape."""
 BIDI = {*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C}
 """Characters that change the direction of the surrounding text."""
-SEPARATORS = {0x2028, 0x2029, *range(0x80, 0xA0)}
-"""Line separators that some readers ignore, and the C1 control characters: 0x9b begins an escape sequence."""
+SEPARATORS = {0x2028, 0x2029, *range(0x80, 0xA0), 0xFFFE, 0xFFFF}
+"""Line separators that some readers ignore, the C1 control characters (0x9b begins an escape sequence), and the two
+characters that XML forbids."""
 HIDDEN = dict.fromkeys(BIDI | SEPARATORS, "\N{REPLACEMENT CHARACTER}")
 MARKDOWN = re.compile(r"[\\`*\[\]|]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|~(?=~)|^[#>]")
 """Markup of emphasis, code, links, images, headings and cells; an underscore within a word is not."""

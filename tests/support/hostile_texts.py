@@ -49,7 +49,7 @@ HOSTILE = (
     # lines
     "line\nline\r\nline\u2028line",
     "\n\n\n",
-    "\u0085x\u2029",
+    "\u0085x\u2029 \ufffe\uffff",
     "\x00\x0b\x0c",
     # spreadsheets
     "=cmd|' /C calc'!A0",
