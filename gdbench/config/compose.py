@@ -213,12 +213,12 @@ def check_options(
         root = override.key_or_group.partition(".")[0]
         if root == "":
             raise UsageError(f"{override.input_line} names no setting before its =: write KEY=VALUE, such as lr=0.1.")
+        if re.match("hydra[./]", override.key_or_group):
+            check_hydra_override(override)
         if re.match(r"hydra\.callbacks(\.|$)", override.key_or_group) and not override.is_delete():
             check_callbacks(_nest(override.key_or_group.split(".")[2:], override.value()), whole=not own_files)
         if root == "hydra" and "." not in override.key_or_group:
             raise UsageError(describe_unknown_key(root))
-        if re.match("hydra[./]", override.key_or_group):
-            check_hydra_override(override)
         known = root in (*SETTINGS, "code", "experiment", "hydra") or "/" in root
         if not known and not foreign:
             raise UsageError(describe_unknown_key(override.key_or_group))
