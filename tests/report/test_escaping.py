@@ -7,20 +7,24 @@ import io
 from xml.etree import ElementTree
 
 import pandas as pd
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from support.hostile_texts import HOSTILE, has_control
 
 from gdbench.report.escaping import (
+    LONGEST_LINE,
     escape_control_codes,
     escape_csv_table,
     escape_latex,
     escape_markdown,
     escape_workflow_command,
+    format_error_line,
 )
 from gdbench.report.gate import format_gate_markdown, format_junit
 from gdbench.report.table_formats import markdown_table
+from gdbench.results.export import hide_secrets
 
 TEXTS = st.one_of(st.sampled_from(HOSTILE), st.text(max_size=30), st.text("\\`*_[]()<>|!#~&-+=:/.aé1 \n", max_size=30))
 STORED = TEXTS.filter(lambda text: "\ud800" not in text)
@@ -108,6 +112,34 @@ def test_workflow_commands_are_one_line(text: str) -> None:
     escaped = escape_workflow_command(text)
     assert not has_control(escaped)
     assert "::" not in escaped
+
+
+@given(TEXTS, TEXTS)
+@example("x" * 10_000, "a b " * 10_000)
+def test_an_error_is_one_line_of_readable_length(text: str, other: str) -> None:
+    """A message has no line end and no control code, and counts what it does not show of very long words."""
+    line = format_error_line(f"{text} is not known. Allowed: {other}.")
+    assert not has_control(line)
+    assert len(line) < LONGEST_LINE + 100
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://me:secret@host/x",
+        "http://me:se@secret@host",
+        "http://me:se/secret@host:1/x?y=z",
+        "https://secret@host",
+        "postgresql://host/x?user=me&password=secret",
+        "http://host?access_token=secret;x=1",
+        "http://host/?client_secret=secret",
+    ],
+)
+def test_addresses_are_shown_without_their_secrets(address: str) -> None:
+    """Passwords and tokens of an address are hidden wherever it holds them; the host stays."""
+    shown = hide_secrets(f"Try again with: export --uri {address}")
+    assert "secret" not in shown.replace("client_secret=", "")
+    assert "host" in shown
 
 
 def header() -> dict[str, object]:
