@@ -57,7 +57,7 @@ MISTAKES = {
     "optimizer=[gd,adam]": "optimizer=[gd,adam] is a list, and a run has one optimizer",
     "hydra/launcher=3": "hydra/launcher=3 is no name",
     "hydra/launcher=inf": "hydra/launcher=inf is no name",
-    "hydra/job_logging=[[]]": "hydra/job_logging=[[]] is no name",
+    "hydra/job_logging=[[]]": "hydra/job_logging=[[]] has no effect: gdbench writes no log",
     "noise='${logspace:-1,1,3}'": "noise=${logspace:-1,1,3} is no name",
     "-m hydra/sweeper=lanes,basic": "hydra/sweeper=lanes,basic: all cells share the settings of Hydra",
     "hydra.launcher=inf": "hydra.launcher=inf must be settings, each written hydra.launcher.KEY=VALUE; another is",

@@ -42,7 +42,8 @@ def test_printable_text_holds_no_control_code(text: str) -> None:
 
 
 @given(st.lists(STORED.filter(str.strip), min_size=1, max_size=4))
-@example([text for text in HOSTILE if "\ud800" not in text])
+@example([text for text in HOSTILE[:40] if "\ud800" not in text])
+@example([text for text in HOSTILE[40:] if "\ud800" not in text])
 @example(["0\xa0"])
 def test_markdown_cells_are_literal_text(texts: list[str]) -> None:
     """A Markdown table has one row a text, whose cell is nothing but that text."""
