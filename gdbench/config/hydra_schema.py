@@ -46,6 +46,8 @@ def check_hydra_override(override: Override) -> None:
         if not path.startswith(tuple(f"{name}." for name in OPTIONAL)):
             raise UsageError(f"{written} cannot be removed: Hydra needs it. Leave it out to have the default. {SEE}.")
         return None
+    if path.partition(".")[0] == "callbacks":  # what a callback is made of is checked with the rest of its settings
+        return None
     if (kind := _find_type(path.split("."))) is not None and not _is_of(kind, value := override.value()):
         raise UsageError(f"{written} must be {_describe_kind(key, kind, value)}")
     return None

@@ -63,7 +63,7 @@ MISTAKES = {
     "hydra.launcher=inf": "hydra.launcher=inf must be settings, each written hydra.launcher.KEY=VALUE; another is",
     "-m hydra.sweeper.params=[[]]": "hydra.sweeper.params=[[]] must be settings",
     "+hydra.job=3": "+hydra.job=3 must be settings, each written hydra.job.KEY=VALUE.",
-    "hydra.job.chdir=maybe": "hydra.job.chdir=maybe must be true or false.",
+    "hydra.job.chdir=maybe": "hydra.job.chdir=maybe has no effect: every cell runs",
     "hydra.mode=WALK": "hydra.mode=WALK must be one of RUN, MULTIRUN.",
     "hydra.searchpath=mine": "hydra.searchpath=mine must be a list of texts",
     "hydra.runtime.cwd=x": "hydra.runtime.cwd=x cannot be set: Hydra notes there what it was given.",
