@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from gdbench.cli.signals import print_ended
 from gdbench.engine.gc_pause import pause_gc
 from gdbench.errors import UsageError, format_count
-from gdbench.report.escaping import escape_control_codes
+from gdbench.report.escaping import format_error_line
 from gdbench.results.statuses import WITHOUT_RESULT
 from gdbench.results.user_paths import expand_user, expand_word
 
@@ -117,7 +117,7 @@ def _show_result(result: SweepResult, output: Output) -> int:
         print(*result.remarks, sep="\n", end="\n" if result.remarks else "")
     if (line := _describe_missing(runs)) is None:
         return 0
-    print(f"gdbench: {escape_control_codes(line, lines=True)}", file=sys.stderr)
+    print(f"gdbench: {format_error_line(line)}", file=sys.stderr)
     return 1 if runs["status"].isin(WITHOUT_RESULT).all() or (runs["status"] == "failed").any() else 0
 
 

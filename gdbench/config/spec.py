@@ -27,6 +27,7 @@ from gdbench.config.schema import (
     Timing,
 )
 from gdbench.config.target_metric import TargetMetric
+from gdbench.config.unknown_keys import describe_unknown_key
 from gdbench.config.validation import MAX_LANES, MAX_STEPS, check_choice, check_number, check_whole, format_for_message
 from gdbench.errors import UsageError, did_you_mean
 from gdbench.results.constant_column import is_constant, make_constant
@@ -196,8 +197,27 @@ def _check_keys(config: Mapping[str, Any], choices: Mapping[str, str]) -> None:
     for key in known:
         if key in GROUPS and key in choices and not isinstance(config.get(key) or {}, Mapping):
             raise UsageError(f"{key}={choices[key]}: its file must hold lines of the form KEY: VALUE.")
+        if key in ("objective", "optimizer", *AROUND) and key in choices:
+            _check_factories(f"{key}={choices[key]}", config.get(key) or {})
         if key not in config or (key in GROUPS and not isinstance(config[key], Mapping)):
             raise UsageError(f"{key} is missing: every run needs one. Leave it out to have the default.")
+    if "lr" in config["optimizer"]:
+        raise UsageError(describe_unknown_key("optimizer.lr", choices))
+
+
+def _check_factories(chosen: str, group: Mapping[str, Any]) -> None:
+    """``UsageError`` where what names a factory is a number, a list or settings, or is given no place for its name."""
+    for block in ("manual", "torch"):
+        if not isinstance(group.get(block), (Mapping, type(None))):
+            raise UsageError(
+                f"{chosen}: {block}={format_for_message(group[block])} must be null, or settings with the _target_ of a"
+                f" factory: {block}: {{_target_: package.module.name}}."
+            )
+    for holder in (group, group.get("manual") or {}, group.get("torch") or {}):
+        if isinstance(target := holder.get("_target_"), (bool, int, float, list, tuple, Mapping)):
+            raise UsageError(
+                f"{chosen}: _target_={format_for_message(target)} is no name of a factory: write package.module.name."
+            )
 
 
 def _check_no_lists(config: Mapping[str, Any]) -> None:

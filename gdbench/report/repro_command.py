@@ -27,5 +27,12 @@ def repro_command(row: Any) -> str:
 
 @cache
 def _split_overrides(overrides: str) -> list[tuple[str, str]]:
-    """The overrides of a cell with their keys; all runs of a cell share them, and a page has a command a run."""
-    return [(override.partition("=")[0], override) for override in shlex.split(overrides)]
+    """The overrides of a cell with their keys; all runs of a cell share them, and a page has a command a run.
+
+    A text that no shell reads, which gdbench did not write, is split at its blanks.
+    """
+    try:
+        words = shlex.split(overrides)
+    except ValueError:
+        words = overrides.split()
+    return [(override.partition("=")[0], override) for override in words]

@@ -242,7 +242,7 @@ def _comparison_table(table: pd.DataFrame) -> ReportTable:
     table = table.loc[places[table["cost"].isin(_informative_costs(table))].sort_values(kind="stable").index]
     rows = table.to_dict(orient="records")
     columns: dict[str, Any] = {
-        "cost": table["measure"].fillna(table["cost"]),
+        "cost": table["measure"].astype(object).fillna(table["cost"].astype(object)),
         "b is": [_format_outcome(row) for row in rows],
         **{side: [_format_side(row, side) for row in rows] for side in "ab"},
         "ratio": table["ratio"].astype(float),

@@ -33,12 +33,19 @@ def load_statuses(folder: Path, cell: int) -> list[str]:
 
 
 def load_cells(folder: Path) -> pd.DataFrame:
-    """One row per cell of a sweep: ``cell``, ``cell_fingerprint``, and ``statuses`` of its runs, joined."""
+    """One row per cell of a sweep: ``cell``, ``cell_fingerprint``, and ``statuses`` of its runs, joined.
+
+    All columns are read: a cell counts only if each page of its file has the checksum that was written.
+    """
     wanted = ["cell", "cell_fingerprint", "status"]
-    held = read_sweep_table(folder, "runs", wanted)
+    held = read_sweep_table(folder, "runs")
     if held is None:
         return pd.DataFrame(columns=[*wanted[:2], "statuses"])
-    runs = to_pandas(add_missing_columns(held, "runs", wanted)).drop_duplicates().fillna({"status": "unknown"})
+    runs = (
+        to_pandas(add_missing_columns(held, "runs", wanted).select(wanted))
+        .drop_duplicates()
+        .fillna({"status": "unknown"})
+    )
     by_cell: pd.DataFrame = runs.groupby("cell", sort=True).agg({"cell_fingerprint": "first", "status": " ".join})
     return by_cell.rename(columns={"status": "statuses"}).reset_index()
 

@@ -40,7 +40,8 @@ def plan(spec: SweepSpec, composer: Composer) -> list[Job]:
             del batched[key]
     if not cells:
         raise UsageError(
-            "the overrides select no runs: glob(...) matched nothing. List the names with python -m gdbench list."
+            "the settings select no runs: an axis has no value. A glob(...) must match a name that python -m gdbench"
+            " list prints, and range(START,STOP,STEP) must not stop before it starts."
         )
     lanes = [f"{key}={text}" for key, text in batched.items()]
     return [
