@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 from pathlib import Path
@@ -16,7 +15,7 @@ FDS = Path("/proc/self/fd")
 
 def count_resources() -> tuple[int, int]:
     """Number of open file descriptors and of threads of this process."""
-    return len(os.listdir(FDS)), threading.active_count()
+    return len(list(FDS.iterdir())), threading.active_count()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="descriptors are counted in /proc")
