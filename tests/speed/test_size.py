@@ -24,10 +24,6 @@ GRID = [
     "optimizer=gd,momentum,adam,rmsprop",
     "lr=tag(log,interval(1e-4,1))",
 ]
-    "objective=rosenbrock,himmelblau,quadratic",
-    "optimizer=gd,momentum,adam,rmsprop",
-    "lr=tag(log,interval(1e-4,1))",
-]
 SHAPES = {
     "seeds": ["points=104", "seed=range(80)", "start_noise=0.1", "steps=1000"],
     "learning rates": ["points=8334", "steps=300"],
