@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gdbench.errors import UsageError
     from gdbench.objectives.base import Objective
+    from gdbench.objectives.training import Training
     from gdbench.report import plotting as plot
     from gdbench.results.columns import COLUMNS
     from gdbench.results.load import load
     from gdbench.sweeps.api import run, sweep, tune
 
 __version__ = "0.1.0"
-__all__ = ["COLUMNS", "Objective", "UsageError", "load", "plot", "run", "sweep", "tune"]
+__all__ = ["COLUMNS", "Objective", "Training", "UsageError", "load", "plot", "run", "sweep", "tune"]
 
 _HOMES = {
     "run": "gdbench.sweeps.api",
@@ -27,6 +28,7 @@ _HOMES = {
     "tune": "gdbench.sweeps.api",
     "load": "gdbench.results.load",
     "Objective": "gdbench.objectives.base",
+    "Training": "gdbench.objectives.training",
     "COLUMNS": "gdbench.results.columns",
     "UsageError": "gdbench.errors",
 }

@@ -74,6 +74,8 @@ class Settings:
     device: Any = "auto"
     target: Any = 1e-6
     target_loss: Any = None
+    target_metric: Any = None
+    judge_every: Any = "auto"
     metric: Any = "steps_to_target"
     """The metric of a search; no part of a cell's fingerprint, as it does not change the runs."""
     trials: Any = None

@@ -62,41 +62,39 @@ class _ConfiguredFactory:
         return self.program.in_lanes(hyper, look)
 
 
-def make_method_factory(question: CellSpec, objective: Objective | None = None) -> MethodFactory:
+def make_method_factory(spec: CellSpec, objective: Objective | None = None) -> MethodFactory:
     """The method factory of a cell; Unavailable where there is no such implementation or compiler.
 
     Methods are projected onto the domain of the objective, where it has ``project``; proximal ones are Unavailable
     where it has no ``prox``.
     """
-    with import_from(question.code):
-        return _make_factory(question, objective)
+    with import_from(spec.code):
+        return _make_factory(spec, objective)
 
 
-def _make_factory(question: CellSpec, objective: Objective | None) -> MethodFactory:
-    config = question.optimizer_config
-    fixed = {key: value for key, value in config.items() if key not in (*FACTORY_KEYS, *list_facts(question))}
-    block = dict(config.get("manual" if question.impl in ("manual", "compiled") else "torch") or {})
+def _make_factory(spec: CellSpec, objective: Objective | None) -> MethodFactory:
+    config = spec.optimizer_config
+    fixed = {key: value for key, value in config.items() if key not in (*FACTORY_KEYS, *list_facts(spec))}
+    block = dict(config.get("manual" if spec.impl in ("manual", "compiled") else "torch") or {})
     if not block and not (config.get("manual") or config.get("torch")):
         raise UsageError(
-            f"optimizer={question.optimizer} states neither manual nor torch: its file must name the factory of one,"
+            f"optimizer={spec.optimizer} states neither manual nor torch: its file must name the factory of one,"
             " as in torch: {_target_: package.module.Class}."
         )
     if not block:
-        there = "torch" if question.impl in ("manual", "compiled") else "manual"
-        raise Unavailable(f"optimizer={question.optimizer} has no {question.impl} implementation; try impl={there}")
-    factory = locate(block.pop("_target_", None), f"optimizer={question.optimizer}")
+        there = "torch" if spec.impl in ("manual", "compiled") else "manual"
+        raise Unavailable(f"optimizer={spec.optimizer} has no {spec.impl} implementation; try impl={there}")
+    factory = locate(block.pop("_target_", None), f"optimizer={spec.optimizer}")
     apply_settings_of(factory)
-    if question.impl in ("manual", "compiled"):
-        return _make_manual_factory(question, factory, {**block, **fixed}, objective)
-    return _make_torch_factory(question, factory, block, fixed, objective)
+    if spec.impl in ("manual", "compiled"):
+        return _make_manual_factory(spec, factory, {**block, **fixed}, objective)
+    return _make_torch_factory(spec, factory, block, fixed, objective)
 
 
 def _make_manual_factory(
-    question: CellSpec, factory: Callable[..., Any], fixed: dict[str, Any], objective: Objective | None
+    spec: CellSpec, factory: Callable[..., Any], fixed: dict[str, Any], objective: Objective | None
 ) -> MethodFactory:
-    check_arguments(
-        factory, {**fixed, **dict.fromkeys(list_hyper_names(question), 0.0)}, "optimizer", question.optimizer
-    )
+    check_arguments(factory, {**fixed, **dict.fromkeys(list_hyper_names(spec), 0.0)}, "optimizer", spec.optimizer)
 
     project = objective.project if objective else None
     ours = is_ours(factory)
@@ -106,39 +104,39 @@ def _make_manual_factory(
         method = with_projection(made if isinstance(made, Method) else first_order(*made), project)
         return method if ours else method.as_mutating()
 
-    schedule = _call_group_factory(question, "schedule", steps=question.steps)
-    make = _with_gradient_transform(question, with_schedule(bare, schedule) if schedule else bare)
+    schedule = _call_group_factory(spec, "schedule", steps=spec.steps)
+    make = _with_gradient_transform(spec, with_schedule(bare, schedule) if schedule else bare)
     name = f"{factory.__module__}.{factory.__qualname__}"
-    sample = _try_numbers(lambda numbers: _to_method(factory(**fixed, **numbers), name), question)
+    sample = _try_numbers(lambda numbers: _to_method(factory(**fixed, **numbers), name), spec)
     if sample.proximal and objective and objective.prox is None:
         raise Unavailable(
-            f"optimizer={question.optimizer} needs the proximal map of a part of its objective, and"
-            f" objective={question.objective} states none; try objective=lasso_proximal"
+            f"optimizer={spec.optimizer} needs the proximal map of a part of its objective, and"
+            f" objective={spec.objective} states none; try objective=lasso_proximal"
         )
-    if question.impl == "manual":
-        return _ConfiguredFactory(make, name + _describe_groups(question), sample.lanes)
+    if spec.impl == "manual":
+        return _ConfiguredFactory(make, name + _describe_groups(spec), sample.lanes)
     with pause_gc():  # it brings in the compiler, which takes its time
         from gdbench.engine.compile.program import Program
 
     program = Program(lambda **hyper: make(hyper))
-    return _ConfiguredFactory(make, f"torch.compile({name})" + _describe_groups(question), True, program)
+    return _ConfiguredFactory(make, f"torch.compile({name})" + _describe_groups(spec), True, program)
 
 
-def _try_numbers(make: Callable[[Mapping[str, float]], Method], question: CellSpec) -> Method:
+def _try_numbers(make: Callable[[Mapping[str, float]], Method], spec: CellSpec) -> Method:
     """The method of the first numbers of a cell that ``make`` takes: those that it refuses fail their own runs alone.
 
     Raises what it raised for the very first numbers where it takes none.
     """
     ends = [
         dict.fromkeys(float(values[i]) for i in (0, -1, len(values) // 2))
-        for values in list_swept_values(question).values()
+        for values in list_swept_values(spec).values()
     ]
     first: BaseException | None = None
     for numbers in itertools.islice(itertools.product(*ends), MAX_SAMPLES):
-        pairs = zip(list_swept_values(question), numbers, strict=True)
+        pairs = zip(list_swept_values(spec), numbers, strict=True)
         given = {name: 1.0 if math.isnan(number) else number for name, number in pairs}
         try:
-            return make(dict.fromkeys(list_facts(question), 1.0) | given)
+            return make(dict.fromkeys(list_facts(spec), 1.0) | given)
         except Unavailable:  # of the implementation, whatever its numbers
             raise
         except USER_ERRORS as error:
@@ -160,29 +158,29 @@ def _to_method(made: Any, name: str) -> Method:
 
 
 def _make_torch_factory(
-    question: CellSpec, factory: Any, block: dict[str, Any], fixed: dict[str, Any], objective: Objective | None
+    spec: CellSpec, factory: Any, block: dict[str, Any], fixed: dict[str, Any], objective: Objective | None
 ) -> MethodFactory:
-    names = torch_arguments(block, {**fixed, **dict.fromkeys(list_hyper_names(question), 0.0)})
-    needs = read_needs(block, question.optimizer)
-    _require_lr(factory, names, question.optimizer)
-    check_arguments(factory, names, "optimizer", question.optimizer)
-    schedule = _call_group_factory(question, "schedule", steps=question.steps)
+    names = torch_arguments(block, {**fixed, **dict.fromkeys(list_hyper_names(spec), 0.0)})
+    needs = read_needs(block, spec.optimizer)
+    _require_lr(factory, names, spec.optimizer)
+    check_arguments(factory, names, "optimizer", spec.optimizer)
+    schedule = _call_group_factory(spec, "schedule", steps=spec.steps)
     project = objective.project if objective else None
-    numbers = {name: float(np.nan_to_num(values[0], nan=1.0)) for name, values in list_swept_values(question).items()}
-    sample = {**fixed, **dict.fromkeys(list_facts(question), 1.0), **numbers}
+    numbers = {name: float(np.nan_to_num(values[0], nan=1.0)) for name, values in list_swept_values(spec).items()}
+    sample = {**fixed, **dict.fromkeys(list_facts(spec), 1.0), **numbers}
     kind = factory
     if not isinstance(factory, type):
         point = objective.start_at(0) if objective else torch.ones(2, 2)
         kind = find_kind(factory, point, torch_arguments(block, sample))
 
     def bare(hyper: Mapping[str, Hyper]) -> Method:
-        method = torch_optim(factory, torch_arguments(block, {**fixed, **hyper}), question.impl, kind, needs)
+        method = torch_optim(factory, torch_arguments(block, {**fixed, **hyper}), spec.impl, kind, needs)
         method = with_projection(method, project)
         return with_torch_schedule(method, schedule, list_lr_names(block)) if schedule else method
 
-    _try_numbers(bare, question)
-    implementation = f"{public_name(factory)}({question.impl})" + _describe_groups(question)
-    return _ConfiguredFactory(_with_gradient_transform(question, bare), implementation, False)
+    _try_numbers(bare, spec)
+    implementation = f"{public_name(factory)}({spec.impl})" + _describe_groups(spec)
+    return _ConfiguredFactory(_with_gradient_transform(spec, bare), implementation, False)
 
 
 def _require_lr(factory: Callable[..., Any], names: Mapping[str, Any], choice: str) -> None:
@@ -195,9 +193,9 @@ def _require_lr(factory: Callable[..., Any], names: Mapping[str, Any], choice: s
         )
 
 
-def _call_group_factory(question: CellSpec, group: str, **extra: Any) -> Any:
+def _call_group_factory(spec: CellSpec, group: str, **extra: Any) -> Any:
     """What a group puts around the method; None where that is nothing."""
-    choice = question.around.get(group)
+    choice = spec.around.get(group)
     if choice is None:
         return None
     arguments = {key: value for key, value in choice.config.items() if key != "_target_"}
@@ -207,16 +205,16 @@ def _call_group_factory(question: CellSpec, group: str, **extra: Any) -> Any:
     return factory(**arguments, **extra)
 
 
-def _describe_groups(question: CellSpec) -> str:
+def _describe_groups(spec: CellSpec) -> str:
     """What is put around the method, in words."""
-    return "".join(f", {group}={choice.name}" for group, choice in question.around.items())
+    return "".join(f", {group}={choice.name}" for group, choice in spec.around.items())
 
 
 def _with_gradient_transform(
-    question: CellSpec, make: Callable[[Mapping[str, Hyper]], Method]
+    spec: CellSpec, make: Callable[[Mapping[str, Hyper]], Method]
 ) -> Callable[[Mapping[str, Hyper]], Method]:
-    """``make``, whose methods see gradients with noise, then clipped, where the question asks for it."""
-    noise, clip = _call_group_factory(question, "noise"), _call_group_factory(question, "clip")
+    """``make``, whose methods see gradients with noise, then clipped, where the spec has them."""
+    noise, clip = _call_group_factory(spec, "noise"), _call_group_factory(spec, "clip")
     if not noise and not clip:
         return make
 

@@ -19,6 +19,7 @@ from gdbench.engine.random_state import FACTORY_STEP, seed_globals
 from gdbench.engine.torch_globals import Values, isolate_settings, run_and_diff
 from gdbench.errors import UsageError
 from gdbench.objectives.base import Objective, cast, hash_data
+from gdbench.objectives.training import Training, build_training_objective
 
 __all__ = ["BuiltObjective", "build_objective", "forget_objectives", "load_objective"]
 
@@ -50,20 +51,20 @@ def forget_objectives() -> None:
             del _objectives[key]
 
 
-def load_objective(question: CellSpec) -> Objective:
+def load_objective(spec: CellSpec) -> Objective:
     """The objective as stated; built once a sweep for each configuration, and never changed: ``to`` makes copies."""
-    return build_objective(question).objective
+    return build_objective(spec).objective
 
 
-def build_objective(question: CellSpec) -> BuiltObjective:
+def build_objective(spec: CellSpec) -> BuiltObjective:
     """The objective as stated, with what its factory set and the digest of its content."""
-    config = dict(question.objective_config)
+    config = dict(spec.objective_config)
     target = config.pop("_target_", None)
     if isinstance(target, Objective):
         return BuiltObjective(target, {}, str(config.get("code", "")))
-    with import_from(question.code):
-        factory = locate(target, f"objective={question.objective}")
-        check_arguments(factory, config, "objective", question.objective)
+    with import_from(spec.code):
+        factory = locate(target, f"objective={spec.objective}")
+        check_arguments(factory, config, "objective", spec.objective)
         # As JSON, for 1, 1.0 and true are equal in Python, and lists cannot be hashed.
         key = id(factory), json.dumps(config, sort_keys=True, default=repr)
         if key not in _objectives:
@@ -91,7 +92,12 @@ def _digest_content(objective: Objective, factory: Callable[..., Any]) -> str:
 def _call_factory(factory: Callable[..., Any], arguments: Mapping[str, Any]) -> Objective:
     with seed_globals(0, FACTORY_STEP):  # what a factory draws is the same in every process, whatever was made before
         objective = factory(**arguments)
+        if isinstance(objective, Training):
+            objective = build_training_objective(objective)
     if not isinstance(objective, Objective):
         name = getattr(factory, "__qualname__", str(factory))
-        raise UsageError(f"{name} returned {type(objective).__name__}; it must return a gdbench.objectives.Objective.")
+        raise UsageError(
+            f"{name} returned {type(objective).__name__}; it must return a gdbench.objectives.Objective or a"
+            " gdbench.Training."
+        )
     return objective

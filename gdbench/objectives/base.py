@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -18,6 +18,9 @@ from gdbench.errors import UsageError
 from gdbench.objectives.counter_rng import Batch
 from gdbench.objectives.point_conversion import convert_data, convert_number, convert_point, is_plain
 from gdbench.tree import Params, leaves, tree_map
+
+if TYPE_CHECKING:
+    from gdbench.objectives.training import Training
 
 __all__ = ["Objective", "Prox", "cast", "find_changed_data", "hash_data", "is_same_content", "make_generator"]
 
@@ -67,6 +70,8 @@ class Objective:
     """The objective's own dtype, which ``dtype=auto`` selects."""
     laned: bool = False
     source: str = ""
+    training: Training | None = None
+    """The workload whose module, batches and metrics a run uses; ``fn`` is then its judged train loss."""
 
     def __post_init__(self) -> None:
         """Convert the fields to tensors, and fill in the kind of the minimum."""

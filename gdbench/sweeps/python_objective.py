@@ -64,7 +64,10 @@ def make_objective(objective: Any, x0: Any) -> Objective | None:
 
     from gdbench.objectives.base import Objective
     from gdbench.objectives.point_conversion import convert_point, widest_dtype
+    from gdbench.objectives.training import Training, build_training_objective
 
+    if isinstance(objective, Training):
+        objective = build_training_objective(objective)
     if isinstance(objective, Objective) or not callable(objective):
         if x0 is not None:
             raise UsageError(

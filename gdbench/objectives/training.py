@@ -1,0 +1,201 @@
+"""The contract of a training workload: a module, its data, a loss and metrics, as one Objective.
+
+``Training(module=..., train=..., loss=...)`` describes the workload; ``build_training_objective`` makes the Objective
+whose point is the module's parameters. What a run does with it is in ``gdbench/engine/training``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from gdbench.errors import UsageError, format_count
+from gdbench.objectives.base import Objective
+from gdbench.objectives.training_data import HELD_OUT, JUDGED, SPLITS, TRAIN, build_data, list_tensors
+
+__all__ = ["LOSS", "DataSource", "Training", "build_training_objective", "check_loss", "make_module", "split_state"]
+
+DataSource = tuple[Tensor, ...] | Dataset[Any] | Callable[[torch.Generator], Iterable[Any]]
+"""Tensors whose first axis counts samples, the last of them the targets; a map-style Dataset of such tuples; or, for
+the training data, ``loader(generator)``: a DataLoader that draws from the generator."""
+LOSS = "loss"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """A workload: ``module()`` is trained on batches of ``train`` to a low ``loss(outputs, targets)``.
+
+    The module is called as ``module(*inputs)`` in training mode; it is judged in evaluation mode, on ``judged`` samples
+    of ``train`` and on all of ``held_out`` and ``test``.
+    """
+
+    module: Callable[[], nn.Module]
+    """Makes the module. Its parameters are drawn from torch's generator, which is set from the seed beforehand."""
+    train: DataSource
+    held_out: DataSource | None = None
+    """Validation data: targets, tuning and the best step refer to it."""
+    test: DataSource | None = None
+    """Data that no selection sees: its metrics are reported at the last step and at the best step of ``held_out``."""
+    loss: Callable[[Any, Any], Tensor] = nn.functional.cross_entropy
+    """``loss(outputs, targets)``, a scalar: the mean over the samples of a batch."""
+    metrics: Mapping[str, Callable[[Any, Any], Tensor]] = field(default_factory=dict)
+    """``metric(outputs, targets)`` by name, each a mean over samples; judged beside the loss."""
+    lower_is_better: Collection[str] = ()
+    """The metrics of which the lowest value is the best; of all others it is the highest. The loss is among these."""
+    selection: str = "loss"
+    """The held-out metric, or the loss, whose best value selects a step."""
+    batch: int = 32
+    """Samples of a batch. An epoch is ``len(train) // batch`` batches of a random order of the samples."""
+    judged: int | None = None
+    """The first so many samples of ``train`` are judged; None: as many as are held out, at least 1,024."""
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        """Check what can be checked without the module."""
+        given: Any = self
+        for name in ("module", "loss"):
+            if not callable(getattr(given, name)):
+                raise UsageError(f"Training({name}=...) must be a function; {_describe(getattr(given, name))} came.")
+        if isinstance(given.module, nn.Module):
+            raise UsageError(
+                "Training(module=...) is a module: give a function that makes it, such as lambda: MyModule(),"
+                " as each run starts from weights of its own."
+            )
+        for name, metric in given.metrics.items():
+            if not callable(metric) or not name.isidentifier():
+                raise UsageError(
+                    f"Training(metrics={{{name!r}: ...}}) must map names such as accuracy to functions of"
+                    f" (outputs, targets); {_describe(metric)} came."
+                )
+        if not isinstance(given.batch, int) or isinstance(given.batch, bool) or given.batch < 1:
+            raise UsageError(f"Training(batch={self.batch!r}) must be a whole number of at least 1; try batch=32.")
+        for split in SPLITS:
+            source = getattr(self, split)
+            if source is not None:
+                check_source(split, source)
+        if self.samples is not None and self.samples < self.batch:
+            raise UsageError(
+                f"Training(batch={self.batch}) is more than the {format_count(self.samples, 'sample')} of train:"
+                f" give batch={self.samples} or fewer."
+            )
+
+        for name in (*given.lower_is_better, *([] if given.selection == LOSS else [given.selection])):
+            if name not in given.metrics:
+                known = ", ".join(given.metrics) or "none: metrics={...} states them"
+                raise UsageError(f"Training: {name} is not one of its metrics ({known}).")
+
+    def find_sign(self, metric: str) -> float:
+        """1 for a metric, as ``held_out.accuracy``, of which the lowest value is the best; -1 for the others."""
+        name = metric.rpartition(".")[2]
+        return 1.0 if name == LOSS or name in self.lower_is_better else -1.0
+
+    @property
+    def selection_metric(self) -> str:
+        """The metric that selects a step, by its column's name."""
+        return f"{HELD_OUT}.{self.selection}"
+
+    @property
+    def samples(self) -> int | None:
+        """How many training samples there are; None where a loader gives the batches."""
+        if isinstance(self.train, tuple):
+            return len(self.train[0])
+        return len(self.train) if isinstance(self.train, Dataset) else None  # type: ignore[arg-type]
+
+    @property
+    def steps_per_epoch(self) -> int | None:
+        """Batches of an epoch; None where a loader gives them."""
+        return None if self.samples is None else self.samples // self.batch
+
+    def list_splits(self) -> list[str]:
+        """The names of the splits that there are."""
+        return [split for split in SPLITS if getattr(self, split) is not None]
+
+
+def _describe(value: object) -> str:
+    return value if isinstance(value, str) else type(value).__name__
+
+
+def check_source(split: str, source: Any) -> None:
+    """Raise UsageError unless a split holds tensors of equal length, a non-empty Dataset, or (train) a loader."""
+    if isinstance(source, tuple) and source and all(isinstance(part, Tensor) for part in source):
+        lengths = [len(part) if part.dim() else 0 for part in source]
+        if len(set(lengths)) > 1:
+            raise UsageError(f"Training({split}=...) has tensors of {lengths} samples: their first axes must be equal.")
+        if not lengths[0]:
+            raise UsageError(f"Training({split}=...) is empty: give at least one sample.")
+    elif isinstance(source, Dataset):
+        if not len(source):  # type: ignore[arg-type]
+            raise UsageError(f"Training({split}=...) is empty: give at least one sample.")
+    elif not (split == TRAIN and callable(source)):
+        loader = ", or a function of a torch.Generator that makes a DataLoader" if split == TRAIN else ""
+        raise UsageError(
+            f"Training({split}=...) must be a tuple of tensors (inputs, targets) or a Dataset{loader};"
+            f" {_describe(source)} came."
+        )
+
+
+def build_training_objective(training: Training) -> Objective:
+    """The Objective of a workload: its point holds the module's parameters, its value is the judged train loss.
+
+    The start of a seed is what ``torch.manual_seed(seed); module()`` makes. The data are ``train.0``, ``train.1`` ...
+    (where they are tensors), ``judged.0`` ..., ``held_out.0`` ... and ``test.0`` .... The value is in evaluation mode
+    with the buffers of a new module. Raises UsageError for a module without parameters, or that torch refuses.
+    """
+    module, start = make_module(training, 0)
+    module.eval()
+    fixed = {name: leaf.clone() for name, leaf in split_state(module)[1].items()}
+    dtypes = {leaf.dtype for leaf in start.values()}
+    if not dtypes:
+        raise UsageError(f"Training(module=...) makes {type(module).__name__}, which has no parameters to train.")
+
+    def fn(params: Any, **data: Tensor) -> Tensor:
+        *inputs, targets = list_tensors(data, JUDGED)
+        state = {**{name: _like(leaf, params) for name, leaf in fixed.items()}, **params}
+        outputs = torch.func.functional_call(module, state, tuple(inputs) or (targets,))
+        return check_loss(training.loss(outputs, targets))
+
+    return Objective(
+        fn=fn,
+        start=lambda seed: make_module(training, seed)[1],
+        data=build_data(training),
+        dtype=max(dtypes, key=lambda dtype: torch.finfo(dtype).bits),
+        source=training.source,
+        training=training,
+    )
+
+
+def make_module(training: Training, seed: int) -> tuple[nn.Module, dict[str, Tensor]]:
+    """The module of a seed, as ``torch.manual_seed(seed); module()`` makes it, and its parameters by name."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        module = training.module()
+    if not isinstance(module, nn.Module):
+        raise UsageError(f"Training(module=...) returned {type(module).__name__}; it must return a torch.nn.Module.")
+    return module, split_state(module)[0]
+
+
+def split_state(module: nn.Module) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """The parameters of a module that are trained, and its buffers and fixed parameters, by name."""
+    trained = {name: leaf.detach() for name, leaf in module.named_parameters() if leaf.requires_grad}
+    fixed = {name: leaf.detach() for name, leaf in module.named_parameters() if not leaf.requires_grad}
+    return trained, {**fixed, **{name: buffer.detach() for name, buffer in module.named_buffers()}}
+
+
+def _like(leaf: Tensor, params: Any) -> Tensor:
+    """A tensor on the device of the parameters and, if it is floating, in their dtype."""
+    first = next(iter(params.values()))
+    return leaf.to(first.device, first.dtype if leaf.is_floating_point() else leaf.dtype)
+
+
+def check_loss(value: Any, metric: str | None = None) -> Tensor:
+    """The value of the loss, or of a metric, itself. Raises UsageError unless it is a scalar."""
+    if isinstance(value, Tensor) and not value.dim():
+        return value
+    came = f"a tensor of shape {list(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+    name = "loss=..." if metric is None else f"metrics={{{metric!r}: ...}}"
+    raise UsageError(f"Training({name}) returned {came}; it must return a scalar tensor, such as the batch's mean.")
