@@ -42,7 +42,7 @@ def show(
 
 def _find(word: str | None, outputs: Path) -> tuple[Path | None, Any]:
     """The sweep that ``word`` names (the newest for None), or else None and the latest row of the run that it names."""
-    from gdbench.results.run_lookup import find_run
+    from gdbench.results.run_lookup import find_run, has_run
     from gdbench.results.sweep_lookup import SweepNotFound, find_newest_sweep, find_sweep
 
     if word is None:
@@ -52,7 +52,7 @@ def _find(word: str | None, outputs: Path) -> tuple[Path | None, Any]:
     try:
         return find_sweep(word, outputs), None
     except UsageError as error:
-        if RUN_ID.fullmatch(word) and _has_run(word, outputs):
+        if RUN_ID.fullmatch(word) and has_run(word, outputs):
             return None, find_run(word, outputs)
         if not isinstance(error, SweepNotFound):
             raise
@@ -62,16 +62,6 @@ def _find(word: str | None, outputs: Path) -> tuple[Path | None, Any]:
             " folder or name, as python -m gdbench sweeps lists them; or the first digits of a run_id, from the"
             " table that show SWEEP prints."
         ) from None
-
-
-def _has_run(start: str, outputs: Path) -> bool:
-    """Whether the run_id of any run begins with ``start``."""
-    from gdbench.results.load import load
-
-    try:
-        return bool(load(outputs, columns=["run_id"])["run_id"].str.startswith(start, na=False).any())
-    except UsageError:  # no sweep
-        return False
 
 
 def _show_sweep(sweep: Path, all_runs: bool, json: bool) -> None:

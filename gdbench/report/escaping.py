@@ -7,7 +7,6 @@ hold is replaced by a visible one, never dropped, so that different names stay d
 from __future__ import annotations
 
 import re
-import unicodedata
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -29,7 +28,10 @@ BIDI = {*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C}
 SEPARATORS = {0x2028, 0x2029, *range(0x80, 0xA0), 0xFFFE, 0xFFFF}
 """Line separators that some readers ignore, the C1 control characters (0x9b begins an escape sequence), and the two
 characters that XML forbids."""
-HIDDEN = dict.fromkeys(BIDI | SEPARATORS, "\N{REPLACEMENT CHARACTER}")
+SURROGATES = range(0xD800, 0xE000)
+HIDDEN = dict.fromkeys([*BIDI, *SEPARATORS, *SURROGATES], 0xFFFD)
+ONE_LINE = {**PICTURES, **HIDDEN}
+LINES = {code: shown for code, shown in ONE_LINE.items() if chr(code) not in "\n\t"}
 MARKDOWN = re.compile(r"[\\`*\[\]|]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|~(?=~)|^[#>]")
 """Markup of emphasis, code, links, images, headings and cells; an underscore within a word is not."""
 FORMULA = ("=", "+", "-", "@", "\t")
@@ -51,9 +53,9 @@ def escape_control_codes(text: str, lines: bool = False) -> str:
 
     Lone surrogates, which no encoding can write, become the replacement character as well.
     """
-    pictures = {code: chr(picture) for code, picture in PICTURES.items() if not (lines and chr(code) in "\n\t")}
-    shown = text.translate({**pictures, **HIDDEN})
-    return "".join("\N{REPLACEMENT CHARACTER}" if unicodedata.category(c) == "Cs" else c for c in shown)
+    if text.isprintable():  # as nearly all are, and a report has a million of them
+        return text
+    return text.translate(LINES if lines else ONE_LINE)
 
 
 def format_error_line(text: str) -> str:

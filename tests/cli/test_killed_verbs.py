@@ -8,7 +8,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from gdbench.results.catalog import find_sweep
+from gdbench.results.sweep_lookup import find_sweep
 from support.processes import Done, Processes
 
 import gdbench
