@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Mapping
@@ -31,7 +32,10 @@ from gdbench.errors import UsageError, did_you_mean
 from gdbench.results.constant_column import is_constant, make_constant
 from gdbench.results.run_ids import is_number
 
-__all__ = ["CellSpec", "Choice", "resolve_impl"]
+__all__ = ["PARAMETER_GROUPS", "CellSpec", "Choice", "resolve_impl"]
+
+PARAMETER_GROUPS = "groups"
+"""The key of an optimizer's configuration under which its parameter groups stand, options by rule."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,8 @@ class CellSpec:
         if config["trials"] is not None:
             check_whole("trials", config["trials"], 1, MAX_LANES)
         optimizer = dict(config["optimizer"])
+        if optimizer.get(PARAMETER_GROUPS) is None:  # none were asked for: a configuration may not know the key
+            optimizer.pop(PARAMETER_GROUPS, None)
         numbers = {f"optimizer.{key}": value for key, value in optimizer.items() if _is_batchable(key, value)}
         given = {**{name: config[name] for name in ("lr", "lr_scale", "seed")}, **numbers}
         axes = tuple(Axis(name, value, config["points"]) for name, value in given.items())
@@ -148,7 +154,11 @@ class CellSpec:
             "objective": self.objective,
             **{f"objective.{key}": value for key, value in self.objective_config.items() if key not in FACTORY_KEYS},
             "optimizer": self.optimizer,
-            **{f"optimizer.{key}": value for key, value in self.optimizer_config.items() if key not in FACTORY_KEYS},
+            **{
+                f"optimizer.{key}": json.dumps(value) if isinstance(value, Mapping) else value
+                for key, value in self.optimizer_config.items()
+                if key not in FACTORY_KEYS
+            },
             "impl": self.impl,
             "steps": self.steps,
             "target": self.target,

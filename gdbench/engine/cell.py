@@ -14,6 +14,7 @@ import torch
 from gdbench.engine.oracle import CompilableOracle, EagerOracle, SampledOracle, oracle
 from gdbench.engine.random_state import FACTORY_STEP, START_STEP, SeededOracle, seed_method, set_globals
 from gdbench.engine.targets import measure_rounding_size
+from gdbench.engine.training.module_oracle import ModuleOracle
 from gdbench.objectives.base import Objective, cast, make_generator
 from gdbench.optimizers.base import Hyper, Method, Oracle
 from gdbench.results.constant_column import is_constant, take_rows
@@ -51,6 +52,11 @@ class MethodFactory(Protocol):
     @property
     def is_compiled(self) -> bool:
         """Whether its steps go through torch.compile."""
+        ...
+
+    @property
+    def uses_module(self) -> bool:
+        """Whether its steps train the module of a workload itself."""
         ...
 
     @property
@@ -191,11 +197,14 @@ class Cell:
         part.__dict__.update(shared)
         return part
 
-    def oracle(self, laned: bool, row: int = 0) -> EagerOracle | SampledOracle | CompilableOracle:
+    def oracle(self, laned: bool, row: int = 0) -> EagerOracle | SampledOracle | CompilableOracle | ModuleOracle:
         """The oracle of the objective's values and gradients, for all runs as lanes or for one run.
 
-        It is one object but for the seeds, as compiled steps are cached by its identity.
+        It is one object but for the seeds, as compiled steps are cached by its identity. Where a module is trained, it
+        has the batches of one run.
         """
+        if self.objective.training is not None and self.make_method.uses_module:
+            return ModuleOracle(self.objective, int(self.seeds[row]), self.device)
         known = self._laned_oracle if laned else self._solo_oracle
         if not self.objective.is_stochastic:
             return known

@@ -13,21 +13,32 @@ import numpy as np
 import torch
 
 from gdbench.config.schema import FACTORY_KEYS
-from gdbench.config.spec import CellSpec
+from gdbench.config.spec import PARAMETER_GROUPS, CellSpec
 from gdbench.config.user_modules import USER_ERRORS, import_from
 from gdbench.engine.cell import MethodFactory
+from gdbench.engine.device import resolve_device
 from gdbench.engine.factory_import import apply_settings_of, check_arguments, is_ours, locate
 from gdbench.engine.gc_pause import pause_gc
+from gdbench.engine.group_options import check_group_options, make_grouped, read_groups, translate_options
 from gdbench.engine.hyper_parameters import SEED, list_facts, list_hyper_names, list_swept_values
 from gdbench.errors import Unavailable, UsageError
 from gdbench.objectives.base import Objective
 from gdbench.optimizers.base import Hyper, Method, Step, first_order
-from gdbench.optimizers.gradient_transforms import gradient_noise, with_gradient_transform
+from gdbench.optimizers.gradient_transforms import GradientTransform, gradient_noise, with_gradient_transform
 from gdbench.optimizers.projection import with_projection
 from gdbench.optimizers.schedules import with_schedule, with_torch_schedule
+from gdbench.optimizers.torch_construction import (
+    OptimizerSpec,
+    clone_parameter,
+    find_kind,
+    list_lr_names,
+    public_name,
+    torch_arguments,
+)
+from gdbench.optimizers.torch_module import check_autocast, module_method
 from gdbench.optimizers.torch_needs import read_needs
-from gdbench.optimizers.torch_optim import find_kind, list_lr_names, public_name, torch_arguments, torch_optim
-from gdbench.tree import Params
+from gdbench.optimizers.torch_optim import function_method
+from gdbench.tree import Params, tree_map
 
 __all__ = ["MAX_SAMPLES", "make_method_factory"]
 
@@ -45,6 +56,7 @@ class _ConfiguredFactory:
     lanes: bool
     program: Any = None
     """The compiled program, where there is one."""
+    uses_module: bool = False
 
     @property
     def is_compiled(self) -> bool:
@@ -74,7 +86,8 @@ def make_method_factory(question: CellSpec, objective: Objective | None = None) 
 
 def _make_factory(question: CellSpec, objective: Objective | None) -> MethodFactory:
     config = question.optimizer_config
-    fixed = {key: value for key, value in config.items() if key not in (*FACTORY_KEYS, *list_facts(question))}
+    apart = (*FACTORY_KEYS, PARAMETER_GROUPS, *list_facts(question))
+    fixed = {key: value for key, value in config.items() if key not in apart}
     block = dict(config.get("manual" if question.impl in ("manual", "compiled") else "torch") or {})
     if not block and not (config.get("manual") or config.get("torch")):
         raise UsageError(
@@ -102,12 +115,17 @@ def _make_manual_factory(
     ours = is_ours(factory)
 
     def bare(hyper: Mapping[str, Hyper]) -> Method:
-        made = factory(**fixed, **hyper)
-        method = with_projection(made if isinstance(made, Method) else first_order(*made), project)
+        made = factory(**{**fixed, **hyper})
+        method = made if isinstance(made, Method) else first_order(*made)
         return method if ours else method.as_mutating()
 
     schedule = _call_group_factory(question, "schedule", steps=question.steps)
-    make = _with_gradient_transform(question, with_schedule(bare, schedule) if schedule else bare)
+    scheduled = with_schedule(bare, schedule) if schedule else bare
+    groups = read_groups(question, objective)
+    check_group_options(groups, factory, question.optimizer)
+    whole = make_grouped(scheduled, groups) if groups else scheduled
+    projected = whole if project is None else lambda hyper: with_projection(whole(hyper), project)
+    make = _with_gradient_transform(question, projected, objective)
     name = f"{factory.__module__}.{factory.__qualname__}"
     sample = _try_numbers(lambda numbers: _to_method(factory(**fixed, **numbers), name), question)
     if sample.proximal and objective and objective.prox is None:
@@ -170,19 +188,37 @@ def _make_torch_factory(
     project = objective.project if objective else None
     numbers = {name: float(np.nan_to_num(values[0], nan=1.0)) for name, values in list_swept_values(question).items()}
     sample = {**fixed, **dict.fromkeys(list_facts(question), 1.0), **numbers}
-    kind = factory
-    if not isinstance(factory, type):
-        point = objective.start_at(0) if objective else torch.ones(2, 2)
-        kind = find_kind(factory, point, torch_arguments(block, sample))
+    point = objective.start_at(0) if objective else torch.ones(2, 2)
+    kind = factory if isinstance(factory, type) else find_kind(factory, point, torch_arguments(block, sample))
+    groups, split = read_groups(question, objective), _split_transform(question)
 
-    def bare(hyper: Mapping[str, Hyper]) -> Method:
-        method = torch_optim(factory, torch_arguments(block, {**fixed, **hyper}), question.impl, kind, needs)
-        method = with_projection(method, project)
+    def make_spec(hyper: Mapping[str, Hyper]) -> OptimizerSpec:
+        given = {**fixed, **hyper}
+        options = translate_options(groups, given, block)
+        return OptimizerSpec(factory, torch_arguments(block, given), question.impl, kind, needs, options)
+
+    def schedule_rates(method: Method) -> Method:
         return with_torch_schedule(method, schedule, list_lr_names(block)) if schedule else method
 
-    _try_numbers(bare, question)
+    def make_function_method(hyper: Mapping[str, Hyper]) -> Method:
+        return schedule_rates(with_projection(function_method(make_spec(hyper)), project))
+
+    def make_module_method(hyper: Mapping[str, Hyper]) -> Method:
+        seed, numbers, transform = split(hyper)
+        assert objective is not None
+        assert objective.training is not None
+        return schedule_rates(module_method(objective.training, int(seed) - 1, make_spec(numbers), transform))
+
+    _try_numbers(make_function_method, question)
+    if groups:
+        check_group_options(translate_options(groups, sample, block), factory, question.optimizer, known=False)
+        make_spec(sample).build(tree_map(clone_parameter, point))
     implementation = f"{public_name(factory)}({question.impl})" + _describe_groups(question)
-    return _ConfiguredFactory(_with_gradient_transform(question, bare), implementation, False)
+    if objective is not None and objective.training is not None:
+        check_autocast(objective.training, resolve_device(question.device))
+        return _ConfiguredFactory(make_module_method, implementation, False, uses_module=True)
+    make = _with_gradient_transform(question, make_function_method, objective)
+    return _ConfiguredFactory(make, implementation, False)
 
 
 def _require_lr(factory: Callable[..., Any], names: Mapping[str, Any], choice: str) -> None:
@@ -213,21 +249,39 @@ def _describe_groups(question: CellSpec) -> str:
 
 
 def _with_gradient_transform(
-    question: CellSpec, make: Callable[[Mapping[str, Hyper]], Method]
+    question: CellSpec, make: Callable[[Mapping[str, Hyper]], Method], objective: Objective | None
 ) -> Callable[[Mapping[str, Hyper]], Method]:
     """``make``, whose methods see gradients with noise, then clipped, where the question asks for it."""
-    noise, clip = _call_group_factory(question, "noise"), _call_group_factory(question, "clip")
-    if not noise and not clip:
+    split = _split_transform(question)
+    if not {"noise", "clip"} & set(question.around) and (objective is None or objective.training is None):
         return make
 
     def make_with_transform(hyper: Mapping[str, Hyper]) -> Method:
+        _, numbers, transform = split(hyper)
+        method = make(numbers)
+        return with_gradient_transform(method, transform) if transform else method
+
+    return make_with_transform
+
+
+SplitNumbers = Callable[[Mapping[str, Hyper]], tuple[Hyper, Mapping[str, Hyper], GradientTransform | None]]
+
+
+def _split_transform(question: CellSpec) -> SplitNumbers:
+    """A function that splits a method's numbers: its seed plus 1, the other numbers, and the transform of gradients."""
+    noise, clip = _call_group_factory(question, "noise"), _call_group_factory(question, "clip")
+
+    def split(hyper: Mapping[str, Hyper]) -> tuple[Hyper, Mapping[str, Hyper], GradientTransform | None]:
         numbers = dict(hyper)
-        add = gradient_noise(noise, numbers.pop(SEED)) if noise else None
+        seed = numbers.pop(SEED, 1.0)
+        if not noise and not clip:
+            return seed, numbers, None
+        add = gradient_noise(noise, seed) if noise else None
 
         def change(grad: Params, k: Step, laned: bool) -> Params:
             grad = add(grad, k, laned) if add else grad
             return clip(grad, laned) if clip else grad
 
-        return with_gradient_transform(make(numbers), change)
+        return seed, numbers, change
 
-    return make_with_transform
+    return split

@@ -157,7 +157,8 @@ class _RunTimer:
         timings.step_s[row], timings.step_s_lo[row], timings.step_s_hi[row] = samples.step
         timings.ratio[row], timings.ratio_lo[row], timings.ratio_hi[row] = samples.ratio
         timings.reference_s[row] = np.median(samples.reference)
-        if method.constant_cost and not self.cell.make_method.is_compiled:
+        # A module has its own gradient: its update is no call of its own.
+        if method.constant_cost and not (self.cell.make_method.is_compiled or self.cell.make_method.uses_module):
             timings.update_s[row] = self._update(0.2 * share)
         if steps_to_target is not None and not method.constant_cost:
             timings.replay_s[row] = self._replay(steps_to_target, steps_to_target * samples.step[0])

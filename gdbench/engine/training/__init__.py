@@ -1,0 +1,1 @@
+"""Runs of training workloads: the batches of their steps, and the ways to carry a module."""
