@@ -20,6 +20,7 @@ from gdbench.config.schema import (
     GROUPS,
     IMPLS,
     METRICS,
+    PARAMETER_GROUPS,
     SCALAR_SETTINGS,
     SETTINGS,
     SWEEP_SETTINGS,
@@ -27,15 +28,13 @@ from gdbench.config.schema import (
     Settings,
     Timing,
 )
+from gdbench.config.target_metric import TargetMetric
 from gdbench.config.validation import MAX_LANES, MAX_STEPS, check_choice, check_number, check_whole, format_for_message
 from gdbench.errors import UsageError, did_you_mean
 from gdbench.results.constant_column import is_constant, make_constant
 from gdbench.results.run_ids import is_number
 
-__all__ = ["PARAMETER_GROUPS", "CellSpec", "Choice", "resolve_impl"]
-
-PARAMETER_GROUPS = "groups"
-"""The key of an optimizer's configuration under which its parameter groups stand, options by rule."""
+__all__ = ["CellSpec", "Choice", "resolve_impl"]
 
 
 @dataclass(frozen=True)
@@ -66,6 +65,8 @@ class CellSpec:
     threads: int
     trace: str
     timing: Timing
+    judge_every: int | str = "auto"
+    target_metric: TargetMetric | None = None
     code: str | None = None
     around: Mapping[str, Choice] = field(default_factory=dict)
     """The schedule, clipping and noise that wrap the method, where there are any."""
@@ -101,6 +102,8 @@ class CellSpec:
             threads=check_whole("threads", config["threads"], 1, 1024),
             trace=check_choice("trace", config["trace"], TRACES),
             timing=_parse_timing(config["timing"]),
+            judge_every=_check_interval(config["judge_every"]),
+            target_metric=None if config["target_metric"] is None else TargetMetric.parse(config["target_metric"]),
             code=config.get("code"),
             around={
                 group: Choice(choices.get(group, nothing), dict(config[group]))
@@ -119,6 +122,8 @@ class CellSpec:
             raise UsageError(
                 f"lr_scale multiplies a method's own lr: set lr=null with it (lr={format_for_message(lr.given)} came)."
             )
+        if self.target_metric is not None and self.target_loss is not None:
+            raise UsageError("target_metric and target_loss are two targets: give one; a run has one.")
         if self.size > MAX_LANES:
             raise UsageError(f"{self.size} runs in one cell are more than {MAX_LANES}: take fewer points.")
 
@@ -163,6 +168,7 @@ class CellSpec:
             "steps": self.steps,
             "target": self.target,
             "target_loss": self.target_loss,
+            "target_metric": None if self.target_metric is None else str(self.target_metric),
             "start_noise": self.start_noise,
             "threads": self.threads,
             **{group: choice.name for group, choice in self.around.items()},
@@ -230,6 +236,10 @@ def _parse_timing(given: Mapping[str, Any]) -> Timing:
     if not isinstance(exclusive, bool):
         raise UsageError(f"timing.exclusive={format_for_message(exclusive)} must be true or false.")
     return Timing(str(given["name"]), check_number("timing.seconds", given["seconds"], 0.0, math.inf), exclusive)
+
+
+def _check_interval(given: Any) -> int | str:
+    return "auto" if given == "auto" else check_whole("judge_every", given, 1, MAX_STEPS)
 
 
 def _check_scale_of(given: Any) -> str | None:

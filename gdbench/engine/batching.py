@@ -17,6 +17,7 @@ from gdbench.engine.cell import Cell
 from gdbench.engine.compile.state_structure import describe_form
 from gdbench.engine.descent import descent
 from gdbench.engine.oracle import oracle
+from gdbench.engine.training.lane_check import explain_unbatchable_training
 from gdbench.errors import UsageError
 from gdbench.objectives.base import Prox
 from gdbench.optimizers.base import CompositeParts, Step
@@ -37,12 +38,15 @@ def choose_execution_mode(cell: Cell) -> tuple[bool, str]:
         return False, "solo"
     if not cell.make_method.lanes:
         return False, "run by run: torch.optim objects hold one run"
-    if cell.draws:
+    if cell.draws and cell.objective.training is None:
         return False, f"run by run: each run draws at random from its own seed ({', '.join(sorted(cell.draws))})"
     if cell.dtype in (torch.float16, torch.bfloat16):
         return False, "run by run: a lane's own lr would be rounded to half precision"
     if refusal := _explain_unbatchable_method(cell):
         return False, f"run by run: the method does not accept a number per lane ({refusal})"
+    if cell.objective.training is not None:
+        refusal = explain_unbatchable_training(cell)
+        return (True, "lanes by vmap") if refusal is None else (False, f"run by run: {refusal}")
     try:
         points = _make_distinct_points(cell.start(int(cell.seeds[0])))
         solo = torch.stack([cell.objective.value(point).detach() for point in points])

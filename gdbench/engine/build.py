@@ -17,6 +17,8 @@ from gdbench.engine.method_factory import make_method_factory
 from gdbench.engine.objective_factory import build_objective, load_objective
 from gdbench.engine.random_state import preserve_globals
 from gdbench.engine.torch_globals import apply_settings, isolate_settings
+from gdbench.engine.training.judging_schedule import choose_interval
+from gdbench.engine.training.target_metric import check_target
 from gdbench.errors import Unavailable, UsageError
 from gdbench.objectives.base import Objective, find_changed_data, is_same_content
 from gdbench.objectives.point_conversion import find_overflow
@@ -26,39 +28,42 @@ __all__ = ["build_cell", "check_cell"]
 
 
 @preserve_globals()
-def build_cell(question: CellSpec) -> Cell:
+def build_cell(spec: CellSpec) -> Cell:
     """The cell of a spec. Raises Unavailable where this machine, torch or the method cannot run it."""
-    device = resolve_device(question.device)
-    built = build_objective(question)
+    device = resolve_device(spec.device)
+    built = build_objective(spec)
     apply_settings(built.settings)
     stated = built.objective
-    dtype = stated.dtype if question.dtype == "auto" else getattr(torch, question.dtype)
+    dtype = stated.dtype if spec.dtype == "auto" else getattr(torch, spec.dtype)
     if device.type == "mps" and dtype == torch.float64:
         raise Unavailable("MPS has no float64; use dtype=float32")
-    if refusal := _find_unrepresentable(question, stated, dtype):
+    if refusal := _find_unrepresentable(spec, stated, dtype):
         raise Unavailable(refusal)
+    check_target(spec.target_metric, stated)
     return Cell(
         stated=stated,
-        make_method=make_method_factory(question, stated),
-        hyper=make_hyper_columns(question, stated),
-        seeds=question.seeds(),
-        steps=question.steps,
+        make_method=make_method_factory(spec, stated),
+        hyper=make_hyper_columns(spec, stated),
+        seeds=spec.seeds(),
+        steps=spec.steps,
         dtype=dtype,
         device=device,
-        target=question.target,
-        target_loss=question.target_loss,
-        start_noise=question.start_noise,
-        maximize=bool(question.optimizer_config.get("maximize", False)),
-        trace=question.trace,
-        seconds=question.timing.seconds,
-        noisy="noise" in question.around,
+        target=spec.target,
+        target_loss=spec.target_loss,
+        start_noise=spec.start_noise,
+        maximize=bool(spec.optimizer_config.get("maximize", False)),
+        trace=spec.trace,
+        judge_every=choose_interval(spec.judge_every, stated),
+        target_metric=spec.target_metric,
+        seconds=spec.timing.seconds,
+        noisy="noise" in spec.around,
     )
 
 
-def _find_unrepresentable(question: CellSpec, stated: Objective, dtype: torch.dtype) -> str | None:
+def _find_unrepresentable(spec: CellSpec, stated: Objective, dtype: torch.dtype) -> str | None:
     """A message naming a value of the objective's start or data that overflows in the dtype; None if none does."""
     try:
-        start = stated.start_at(int(question.seeds()[0]))
+        start = stated.start_at(int(spec.seeds()[0]))
     except UsageError:
         raise
     except USER_ERRORS:  # a start that raises is a result: a row will say so
@@ -66,32 +71,33 @@ def _find_unrepresentable(question: CellSpec, stated: Objective, dtype: torch.dt
     for name, tree in {"start": start, **{f"data[{name!r}]": leaf for name, leaf in stated.data.items()}}.items():
         if (value := find_overflow(tree, dtype)) is not None:
             words = str(dtype).removeprefix("torch.")
-            return f"{name} of objective={question.objective} holds {value:g}, which {words} cannot; use a wider dtype"
+            return f"{name} of objective={spec.objective} holds {value:g}, which {words} cannot; use a wider dtype"
     return None
 
 
 @preserve_globals()
-def check_cell(question: CellSpec) -> None:
+def check_cell(spec: CellSpec) -> None:
     """Check a cell's configuration before anything runs. Raises ``UsageError`` in one line.
 
     An objective that raises is not an error here: it is a result, and becomes a row.
     """
-    with import_from(question.code), isolate_settings():
-        with _word_in_one_line(f"objective={question.objective}"):
-            stated = load_objective(question)
+    with import_from(spec.code), isolate_settings():
+        with _word_in_one_line(f"objective={spec.objective}"):
+            stated = load_objective(spec)
         with (
-            _word_in_one_line(f"optimizer={question.optimizer}"),
+            _word_in_one_line(f"optimizer={spec.optimizer}"),
             contextlib.suppress(Unavailable),
         ):  # a row will say so
-            make_method_factory(question, stated)
+            make_method_factory(spec, stated)
         with contextlib.suppress(Unavailable):
-            make_hyper_columns(question, stated)
-        _check_value(question)
+            make_hyper_columns(spec, stated)
+        check_target(spec.target_metric, stated)
+        _check_value(spec)
 
 
-def _check_value(question: CellSpec) -> None:
+def _check_value(spec: CellSpec) -> None:
     """``UsageError`` unless the objective's value is a scalar and its evaluation changes nothing in place."""
-    built = build_objective(question)
+    built = build_objective(spec)
     apply_settings(built.settings)
     stated = built.objective
     used = stated.to(stated.dtype, "cpu")
@@ -100,7 +106,7 @@ def _check_value(question: CellSpec) -> None:
         point = tree_map(lambda leaf: leaf.clone().requires_grad_(), start)
         value = used.value(point)
     except UsageError as error:
-        raise UsageError(f"objective={question.objective}: {error}") from None
+        raise UsageError(f"objective={spec.objective}: {error}") from None
     except USER_ERRORS:
         return
     changed = find_changed_data(used, stated)
@@ -108,16 +114,16 @@ def _check_value(question: CellSpec) -> None:
         changed = "the point x"
     if changed:
         raise UsageError(
-            f"objective={question.objective} changes {changed} in place: it must compute with new tensors"
+            f"objective={spec.objective} changes {changed} in place: it must compute with new tensors"
             " (x.clamp(-1, 1) rather than x.data.clamp_(-1, 1))."
         )
     try:
         check_scalar(value, point)
     except UsageError as error:
-        raise UsageError(f"objective={question.objective}: {error}") from None
+        raise UsageError(f"objective={spec.objective}: {error}") from None
     except USER_ERRORS:
         return
-    if question.dtype == "auto" and (refusal := _find_unrepresentable(question, stated, stated.dtype)):
+    if spec.dtype == "auto" and (refusal := _find_unrepresentable(spec, stated, stated.dtype)):
         raise UsageError(f"{refusal}, such as dtype=float64.")  # a dtype that was asked for makes a row that says so
 
 

@@ -11,11 +11,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from gdbench.config.target_metric import TargetMetric
 from gdbench.engine.oracle import CompilableOracle, EagerOracle, SampledOracle, oracle
 from gdbench.engine.random_state import FACTORY_STEP, START_STEP, SeededOracle, seed_method, set_globals
 from gdbench.engine.targets import measure_rounding_size
-from gdbench.engine.training.module_oracle import ModuleOracle
+from gdbench.engine.training.functional import FunctionalOracle
+from gdbench.engine.training.judge import Judge
 from gdbench.objectives.base import Objective, cast, make_generator
+from gdbench.objectives.training import make_module
 from gdbench.optimizers.base import Hyper, Method, Oracle
 from gdbench.results.constant_column import is_constant, take_rows
 from gdbench.tree import Params, numel, put_lanes_last, tree_map
@@ -98,6 +101,9 @@ class Cell:
     """The time budget for timing; 0 times nothing."""
     noisy: bool = False
     """Whether the gradients that the method sees have a noise, which the seed decides."""
+    judge_every: int = 1
+    """A run is judged at x_0, at every so many steps, and at its last point."""
+    target_metric: TargetMetric | None = None
     draws: frozenset[str] = frozenset()
     """The global generators that its code draws from, which are set from (seed, step) before every step."""
 
@@ -197,14 +203,14 @@ class Cell:
         part.__dict__.update(shared)
         return part
 
-    def oracle(self, laned: bool, row: int = 0) -> EagerOracle | SampledOracle | CompilableOracle | ModuleOracle:
+    def oracle(self, laned: bool, row: int = 0) -> EagerOracle | SampledOracle | CompilableOracle | FunctionalOracle:
         """The oracle of the objective's values and gradients, for all runs as lanes or for one run.
 
-        It is one object but for the seeds, as compiled steps are cached by its identity. Where a module is trained, it
-        has the batches of one run.
+        It is one object but for the seeds, as compiled steps are cached by its identity. That of a training workload is
+        new each time, as it holds the buffers of the module.
         """
-        if self.objective.training is not None and self.make_method.uses_module:
-            return ModuleOracle(self.objective, int(self.seeds[row]), self.device)
+        if self.objective.training is not None:
+            return self._make_training_oracle(laned, row)
         known = self._laned_oracle if laned else self._solo_oracle
         if not self.objective.is_stochastic:
             return known
@@ -218,6 +224,26 @@ class Cell:
     @cached_property
     def _solo_oracle(self) -> EagerOracle | SampledOracle | CompilableOracle:
         return oracle(self.objective, False, self.make_method.is_compiled)
+
+    def _make_training_oracle(self, laned: bool, row: int) -> FunctionalOracle:
+        if laned:
+            seeds = torch.from_numpy(np.array(self.seeds))
+            return FunctionalOracle.in_lanes(self._training_module, self.objective, seeds, bool(self.draws))
+        return FunctionalOracle.alone(self._training_module, self.objective, int(self.seeds[row]))
+
+    @cached_property
+    def _training_module(self) -> torch.nn.Module:
+        assert self.objective.training is not None
+        return make_module(self.objective.training, 0)[0].train()
+
+    @cached_property
+    def _judged_module(self) -> torch.nn.Module:
+        assert self.objective.training is not None
+        return make_module(self.objective.training, 0)[0].eval()
+
+    def training_judge(self, laned: bool) -> Judge:
+        """What judges the module of a training workload."""
+        return Judge(self._judged_module, self.objective, laned)
 
     def judge(self, laned: bool, row: int = 0) -> Oracle:
         """The oracle for recorded losses: the same, with generators set from (seed, step) where the cell draws."""

@@ -11,6 +11,7 @@ from gdbench.engine.cell import Cell
 from gdbench.engine.convergence_pass import PassResult
 from gdbench.engine.targets import Ladder
 from gdbench.engine.timing_columns import Timings
+from gdbench.engine.training.metric_columns import make_metric_traces
 from gdbench.results.constant_column import make_constant, take_rows
 
 __all__ = ["make_block_columns", "make_failed_columns", "make_null_column", "make_trace_columns", "spread_columns"]
@@ -59,7 +60,9 @@ def make_trace_columns(cell: Cell, result: PassResult, rows: Array, back: Array)
     ended = result.observations.finite_points[result.traced][traced]
     keep = result.steps[None, :] <= ended[:, None]
     gaps = Ladder(cell.f_star, np.empty(0), result.floor).gap(result.losses, result.start[result.traced][None, :])
+    metrics = make_metric_traces(result.metrics, result.steps) if result.metrics else {}
     table = {"loss": result.losses.T[traced], "gap": gaps.T[traced], "grad_norm": result.grad_norms.T[traced]}
+    table |= {name: values[:, result.traced].T[traced] for name, values in metrics.items()}
     return {
         "row": np.repeat(wanted, keep.sum(1)),
         "step": np.broadcast_to(result.steps, keep.shape)[keep],

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from gdbench.engine.cell import Cell
 from gdbench.engine.convergence_pass import PassResult
 from gdbench.engine.targets import Ladder
+from gdbench.engine.training.metric_columns import make_metric_columns, replace_target
 from gdbench.results.columns import LADDER
 from gdbench.results.constant_column import make_constant
 
@@ -24,7 +25,9 @@ LEAST_HITS = 4
 
 def convergence_columns(cell: Cell, result: PassResult) -> Columns:
     """The deterministic columns of all runs, each a masked array where a value may be missing."""
-    seen, steps = result.observations, cell.steps
+    seen, steps, training = result.observations, cell.steps, cell.objective.training
+    if result.metrics is not None and cell.target_metric is not None:
+        seen = replace_target(seen, result.metrics, cell.target_metric, steps)
     final, best = seen.last.astype(np.float64), seen.best.astype(np.float64)
     rungs = Ladder(cell.f_star, np.empty(0), result.floor)
     nonfinite = seen.finite_points <= steps
@@ -55,6 +58,7 @@ def convergence_columns(cell: Cell, result: PassResult) -> Columns:
         "gradient_evals": seen.gradients,
         "function_evals": seen.evaluations,
         "denormals": _mask(result.denormals, ~nonfinite),
+        **(make_metric_columns(result.metrics, training) if result.metrics and training else {}),
     }
 
 

@@ -12,9 +12,11 @@ import numpy.typing as npt
 from torch import Tensor
 
 from gdbench.engine.cell import Cell
-from gdbench.engine.compile.state_structure import assemble, describe_form, list_tensors
+from gdbench.engine.compile.lane_observer import make_lane_observer, make_work_counter
+from gdbench.engine.compile.state_structure import select_lanes
 from gdbench.engine.descent import Look, descent
-from gdbench.engine.observer import Observations, Observer, observe_point
+from gdbench.engine.observations import Observations, convert_to_steps
+from gdbench.engine.observer import Observer
 from gdbench.engine.targets import make_ladder, round_thresholds_down
 from gdbench.engine.tensor_stats import (
     compute_distances,
@@ -25,10 +27,19 @@ from gdbench.engine.tensor_stats import (
     widen_loss,
 )
 from gdbench.engine.trace_recorder import TraceRecorder
+from gdbench.engine.training.training_run import TrainingMetrics, TrainingRun, concatenate_metrics
 from gdbench.optimizers.base import Method, Oracle, StepInfo, compute_output_info
-from gdbench.tree import Params, put_lanes_last, tree_map
+from gdbench.tree import Params, tree_map
 
-__all__ = ["PassResult", "StepCallback", "concatenate", "run_observed_pass", "split_steps"]
+__all__ = [
+    "PassInputs",
+    "PassResult",
+    "StepCallback",
+    "concatenate",
+    "run_observed_pass",
+    "select_lanes",
+    "split_steps",
+]
 
 
 Array = npt.NDArray[Any]
@@ -55,6 +66,7 @@ class PassResult:
     """``[K, traced]``, as are ``grad_norms``; ``points`` is ``[traced, K, n]``, n = 0 where x is too big to store."""
     grad_norms: Array
     points: Array
+    metrics: TrainingMetrics | None = None
     marks: tuple[dict[int, bytes], ...] = ()
     """Step -> digest of the judged point, for single runs that will be timed: the timed pass is compared with these."""
 
@@ -63,10 +75,11 @@ def run_observed_pass(
     cell: Cell, laned: bool, traced: Array, before_steps: StepCallback = lambda steps: None
 ) -> PassResult:
     """What is observed of all runs of a cell in lanes, or of its one run; traces of the runs ``traced``."""
+    training = TrainingRun(cell, laned) if cell.objective.training else None
     oracle, judge = cell.oracle(laned), cell.judge(laned)
     x = cell.starts() if laned else cell.start(int(cell.seeds[0]))
     full = judge.full or judge
-    start = widen_loss(full.value(x, 0))
+    start = widen_loss(training.start_loss(x) if training else full.value(x, 0))
     sign = -1.0 if cell.maximize else 1.0
     rungs = make_ladder(
         cell.f_star,
@@ -82,113 +95,109 @@ def run_observed_pass(
         thresholds = thresholds[:, :1]  # lanes that start together share their targets
     make_observer = partial(Observer, thresholds if laned else thresholds[:, 0], start * sign, cell.maximize)
     trace = TraceRecorder(cell, laned, traced, judge.full)
-    run = _run_compiled_lanes if compiled else _run_eager_lanes if laned else _run_alone
-    x, ended, observer = run(cell, oracle, x, make_observer, trace, before_steps)
+    run = training.run if training else _run_compiled_lanes if compiled else _run_eager_lanes if laned else _run_alone
+    x, ended, observer = run(PassInputs(cell, oracle, x, make_observer, trace, before_steps))
     x = tree_map(lambda leaf: leaf.detach(), x)
-    loss, grad = full.grad(x, cell.steps)  # judging the last point is not the method's work
-    observer.observe(cell.steps, x, StepInfo(loss, grad, 0, 0))
+    # Judging the last point is not the method's work.
+    loss, grad = training.finish(x, observer) if training else full.grad(x, cell.steps)
+    last = -(-cell.steps // cell.judge_every)
+    observer.observe(last, x, StepInfo(loss, grad, 0, 0))
     trace.record(cell.steps, observer, x, loss, grad)
     denormals = count_denormals(ended, len(loss) if laned else None, cell.device)
 
     def to_array(values: Tensor) -> Array:
         return put_runs_last(to_numpy(observer.expand(values)), laned)
 
+    observations = Observations(*(put_runs_last(to_numpy(column), laned) for column in observer.summarize(last)))
     return PassResult(
         start=np.atleast_1d(to_numpy(observer.start).astype(np.float64)),
         floor=rungs.floor,
-        observations=Observations(
-            *(put_runs_last(to_numpy(column), laned) for column in observer.summarize(cell.steps))
-        ),
+        observations=convert_to_steps(observations, cell.judge_every, cell.steps, observer.spec.counts),
         grad_norm=to_array(compute_norms(grad, laned)),
         distance=to_array(compute_distances(cell, x, laned)),
         denormals=to_array(denormals),
+        metrics=training.summarize(x, observer) if training else None,
         **trace.to_arrays(),
     )
 
 
-MakeObserver = Callable[..., Observer]
-"""``make_observer(counts_work)``: ``counts_work`` says whether gradients and evaluations are counted; if not, each step
-is one gradient."""
+@dataclass(frozen=True)
+class PassInputs:
+    """What the runs of a pass start from and what records them, whichever way their steps are made."""
+
+    cell: Cell
+    oracle: Oracle
+    start: Params
+    make_observer: Callable[..., Observer]
+    """``make_observer(counts_work)``: ``counts_work`` says whether gradients and evaluations are counted; if not, each
+    step is one gradient."""
+    trace: TraceRecorder
+    before_steps: StepCallback
+
+    def make_look(self, method: Method, judge: Oracle, observer: Observer) -> Look:
+        """What ``descent`` calls after each step: it observes the point and records its trace."""
+        interval = self.cell.judge_every
+
+        def look(k: int, x: Params, seen: StepInfo) -> None:
+            self.before_steps(1)
+            if k % interval:
+                self.trace.mark(k, x)
+                if not method.constant_cost:
+                    observer.add_work(seen)
+                return
+            seen = compute_output_info(method, judge, k, x, seen)
+            observer.observe(k // interval, x, seen)
+            self.trace.record(k, observer, x, seen.loss, seen.grad)
+
+        return look
+
+
 Ended = tuple[Params, tuple[Params, Any], Observer]
 """The last judged point, the method's own x and state there, and what was observed before it."""
 
 
-def _run_alone(
-    cell: Cell,
-    oracle: Oracle,
-    x: Params,
-    make_observer: MakeObserver,
-    trace: TraceRecorder,
-    before_steps: StepCallback,
-) -> Ended:
+def _run_alone(inputs: PassInputs) -> Ended:
     """One run, step by step, observed after each."""
+    cell = inputs.cell
     method = cell.solo_method(0)
-    observer = make_observer(not method.constant_cost)
-    look = _make_step_observer(method, cell.judge(laned=False), observer, trace, before_steps)
-    x, state = descent(method, oracle, x, range(cell.steps), look=look)
+    observer = inputs.make_observer(not method.constant_cost)
+    look = inputs.make_look(method, cell.judge(laned=False), observer)
+    x, state = descent(method, inputs.oracle, inputs.start, range(cell.steps), look=look)
     return method.output_at(x, state), (x, state), observer
 
 
-def _run_eager_lanes(
-    cell: Cell,
-    oracle: Oracle,
-    x: Params,
-    make_observer: MakeObserver,
-    trace: TraceRecorder,
-    before_steps: StepCallback,
-) -> Ended:
+def _run_eager_lanes(inputs: PassInputs) -> Ended:
     """Lanes, step by step, observed after each; non-finite ones are dropped every ``DROP_INTERVAL`` steps."""
+    cell, oracle, x = inputs.cell, inputs.oracle, inputs.start
     method = cell.make_method(cell.laned_hyper())
-    observer, state = make_observer(not method.constant_cost, eager_lanes=True), method.begin(x, laned=True)
+    observer, state = inputs.make_observer(not method.constant_cost, eager_lanes=True), method.begin(x, laned=True)
     for k in range(0, cell.steps, DROP_INTERVAL):
-        look = _make_step_observer(method, oracle, observer, trace, before_steps)
+        look = inputs.make_look(method, oracle, observer)
         x, state = descent(method, oracle, x, range(k, min(k + DROP_INTERVAL, cell.steps)), state, look)
         lanes = observer.find_finite_lanes()
         if lanes is not None:
-            x, state = _select_lanes((x, state), observer.count, lanes)
+            x, state = select_lanes((x, state), observer.count, lanes)
             left = cell.take(observer.keep_lanes(lanes).cpu().numpy())
             method, oracle = cell.make_method(left.laned_hyper()), left.oracle(laned=True)
     return method.output_at(x, state), (x, state), observer
 
 
-def _select_lanes(tree: Any, count: int, lanes: Tensor) -> Any:
-    """An x, or a method's state, of some of ``count`` lanes; a tensor without an axis of lanes stays as it is."""
-
-    def pick(leaf: Tensor) -> Tensor:
-        return put_lanes_last(leaf.detach()[lanes]) if leaf.shape[:1] == (count,) else leaf
-
-    return assemble(describe_form(tree), [pick(tensor) for tensor in list_tensors(tree)])
-
-
-def _make_step_observer(
-    method: Method, judge: Oracle, observer: Observer, trace: TraceRecorder, before_steps: StepCallback
-) -> Look:
-    def look(k: int, x: Params, seen: StepInfo) -> None:
-        before_steps(1)
-        seen = compute_output_info(method, judge, k, x, seen)
-        observer.observe(k, x, seen)
-        trace.record(k, observer, x, seen.loss, seen.grad)
-
-    return look
-
-
-def _run_compiled_lanes(
-    cell: Cell,
-    oracle: Oracle,
-    x: Params,
-    make_observer: MakeObserver,
-    trace: TraceRecorder,
-    before_steps: StepCallback,
-) -> Ended:
+def _run_compiled_lanes(inputs: PassInputs) -> Ended:
     """Lanes in compiled graphs of steps and observer: several steps a call, but one where a trace is recorded."""
-    method = cell.make_method.in_lanes(cell.laned_hyper(), observe_point)
-    observer = make_observer(not method.constant_cost)
-    x, state = method.init(x)
-    for k, count in split_steps(cell.steps, cell.steps_per_call if method.constant_cost else 1, trace.wanted):
-        before_steps(count)
+    cell, trace = inputs.cell, inputs.trace
+    interval = cell.judge_every
+    method = judged = cell.make_method.in_lanes(cell.laned_hyper(), make_lane_observer(interval))
+    # Between two judgements the steps have a graph of their own, as a graph has no branches.
+    between = judged if interval == 1 else cell.make_method.in_lanes(cell.laned_hyper(), make_work_counter(interval))
+    observer = inputs.make_observer(not method.constant_cost)
+    x, state = method.init(inputs.start)
+    alone = trace.wanted if interval == 1 else frozenset(range(0, cell.steps, interval))
+    for k, count in split_steps(cell.steps, cell.steps_per_call if method.constant_cost else 1, alone):
+        inputs.before_steps(count)
         at = x, state
-        x, state, observer.state, seen = method.steps(count, oracle, *at, observer.spec, observer.state)
-        if seen:
+        method = between if k % interval else judged
+        x, state, observer.state, seen = method.steps(count, inputs.oracle, *at, observer.spec, observer.state)
+        if seen and k % interval == 0:
             trace.record(k, observer, method.output_at(*at), seen.loss, seen.grad)
     return method.output_at(x, state), method.put_lanes_first((x, state.inner)), observer
 
@@ -210,7 +219,7 @@ def concatenate(results: list[PassResult]) -> PassResult:
     arrays = {
         field.name: np.concatenate([getattr(result, field.name) for result in results], axis=-1)
         for field in fields(PassResult)
-        if field.name not in ("observations", "traced", "steps", "points", "marks")
+        if field.name not in ("observations", "traced", "steps", "points", "metrics", "marks")
     }
     firsts = np.cumsum([0, *(len(result.start) for result in results[:-1])])
     columns = zip(*(result.observations for result in results), strict=True)
@@ -220,5 +229,6 @@ def concatenate(results: list[PassResult]) -> PassResult:
         traced=np.concatenate([result.traced + first for result, first in zip(results, firsts, strict=True)]),
         steps=results[0].steps,
         points=np.concatenate([result.points for result in results]),
+        metrics=concatenate_metrics([result.metrics for result in results if result.metrics]),
         marks=tuple(marks for result in results for marks in result.marks),
     )

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from gdbench.config.spec import PARAMETER_GROUPS, CellSpec
+from gdbench.config.schema import PARAMETER_GROUPS
+from gdbench.config.spec import CellSpec
 from gdbench.engine.factory_import import check_arguments
 from gdbench.objectives.base import Objective
 from gdbench.objectives.training import make_module
@@ -19,12 +20,12 @@ from gdbench.optimizers.torch_construction import torch_arguments
 __all__ = ["check_group_options", "make_grouped", "read_groups", "translate_options"]
 
 
-def read_groups(question: CellSpec, objective: Objective | None) -> list[ParameterGroup]:
+def read_groups(spec: CellSpec, objective: Objective | None) -> list[ParameterGroup]:
     """The parameter groups that a configuration asks for; none where it asks for none.
 
     Raises UsageError for rules or options that are not known, or do not fit the parameters.
     """
-    given = question.optimizer_config.get(PARAMETER_GROUPS)
+    given = spec.optimizer_config.get(PARAMETER_GROUPS)
     if given is None or objective is None:
         return []
     rules = parse_rules(given)

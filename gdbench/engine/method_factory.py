@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from gdbench.config.schema import FACTORY_KEYS
-from gdbench.config.spec import PARAMETER_GROUPS, CellSpec
+from gdbench.config.schema import FACTORY_KEYS, PARAMETER_GROUPS
+from gdbench.config.spec import CellSpec
 from gdbench.config.user_modules import USER_ERRORS, import_from
 from gdbench.engine.cell import MethodFactory
 from gdbench.engine.device import resolve_device
@@ -74,42 +74,40 @@ class _ConfiguredFactory:
         return self.program.in_lanes(hyper, look)
 
 
-def make_method_factory(question: CellSpec, objective: Objective | None = None) -> MethodFactory:
+def make_method_factory(spec: CellSpec, objective: Objective | None = None) -> MethodFactory:
     """The method factory of a cell; Unavailable where there is no such implementation or compiler.
 
     Methods are projected onto the domain of the objective, where it has ``project``; proximal ones are Unavailable
     where it has no ``prox``.
     """
-    with import_from(question.code):
-        return _make_factory(question, objective)
+    with import_from(spec.code):
+        return _make_factory(spec, objective)
 
 
-def _make_factory(question: CellSpec, objective: Objective | None) -> MethodFactory:
-    config = question.optimizer_config
-    apart = (*FACTORY_KEYS, PARAMETER_GROUPS, *list_facts(question))
+def _make_factory(spec: CellSpec, objective: Objective | None) -> MethodFactory:
+    config = spec.optimizer_config
+    apart = (*FACTORY_KEYS, PARAMETER_GROUPS, *list_facts(spec))
     fixed = {key: value for key, value in config.items() if key not in apart}
-    block = dict(config.get("manual" if question.impl in ("manual", "compiled") else "torch") or {})
+    block = dict(config.get("manual" if spec.impl in ("manual", "compiled") else "torch") or {})
     if not block and not (config.get("manual") or config.get("torch")):
         raise UsageError(
-            f"optimizer={question.optimizer} states neither manual nor torch: its file must name the factory of one,"
+            f"optimizer={spec.optimizer} states neither manual nor torch: its file must name the factory of one,"
             " as in torch: {_target_: package.module.Class}."
         )
     if not block:
-        there = "torch" if question.impl in ("manual", "compiled") else "manual"
-        raise Unavailable(f"optimizer={question.optimizer} has no {question.impl} implementation; try impl={there}")
-    factory = locate(block.pop("_target_", None), f"optimizer={question.optimizer}")
+        there = "torch" if spec.impl in ("manual", "compiled") else "manual"
+        raise Unavailable(f"optimizer={spec.optimizer} has no {spec.impl} implementation; try impl={there}")
+    factory = locate(block.pop("_target_", None), f"optimizer={spec.optimizer}")
     apply_settings_of(factory)
-    if question.impl in ("manual", "compiled"):
-        return _make_manual_factory(question, factory, {**block, **fixed}, objective)
-    return _make_torch_factory(question, factory, block, fixed, objective)
+    if spec.impl in ("manual", "compiled"):
+        return _make_manual_factory(spec, factory, {**block, **fixed}, objective)
+    return _make_torch_factory(spec, factory, block, fixed, objective)
 
 
 def _make_manual_factory(
-    question: CellSpec, factory: Callable[..., Any], fixed: dict[str, Any], objective: Objective | None
+    spec: CellSpec, factory: Callable[..., Any], fixed: dict[str, Any], objective: Objective | None
 ) -> MethodFactory:
-    check_arguments(
-        factory, {**fixed, **dict.fromkeys(list_hyper_names(question), 0.0)}, "optimizer", question.optimizer
-    )
+    check_arguments(factory, {**fixed, **dict.fromkeys(list_hyper_names(spec), 0.0)}, "optimizer", spec.optimizer)
 
     project = objective.project if objective else None
     ours = is_ours(factory)
@@ -119,44 +117,44 @@ def _make_manual_factory(
         method = made if isinstance(made, Method) else first_order(*made)
         return method if ours else method.as_mutating()
 
-    schedule = _call_group_factory(question, "schedule", steps=question.steps)
+    schedule = _call_group_factory(spec, "schedule", steps=spec.steps)
     scheduled = with_schedule(bare, schedule) if schedule else bare
-    groups = read_groups(question, objective)
-    check_group_options(groups, factory, question.optimizer)
+    groups = read_groups(spec, objective)
+    check_group_options(groups, factory, spec.optimizer)
     whole = make_grouped(scheduled, groups) if groups else scheduled
     projected = whole if project is None else lambda hyper: with_projection(whole(hyper), project)
-    make = _with_gradient_transform(question, projected, objective)
+    make = _with_gradient_transform(spec, projected, objective)
     name = f"{factory.__module__}.{factory.__qualname__}"
-    sample = _try_numbers(lambda numbers: _to_method(factory(**fixed, **numbers), name), question)
+    sample = _try_numbers(lambda numbers: _to_method(factory(**fixed, **numbers), name), spec)
     if sample.proximal and objective and objective.prox is None:
         raise Unavailable(
-            f"optimizer={question.optimizer} needs the proximal map of a part of its objective, and"
-            f" objective={question.objective} states none; try objective=lasso_proximal"
+            f"optimizer={spec.optimizer} needs the proximal map of a part of its objective, and"
+            f" objective={spec.objective} states none; try objective=lasso_proximal"
         )
-    if question.impl == "manual":
-        return _ConfiguredFactory(make, name + _describe_groups(question), sample.lanes)
+    if spec.impl == "manual":
+        return _ConfiguredFactory(make, name + _describe_groups(spec), sample.lanes)
     with pause_gc():  # it brings in the compiler, which takes its time
         from gdbench.engine.compile.program import Program
 
     program = Program(lambda **hyper: make(hyper))
-    return _ConfiguredFactory(make, f"torch.compile({name})" + _describe_groups(question), True, program)
+    return _ConfiguredFactory(make, f"torch.compile({name})" + _describe_groups(spec), True, program)
 
 
-def _try_numbers(make: Callable[[Mapping[str, float]], Method], question: CellSpec) -> Method:
+def _try_numbers(make: Callable[[Mapping[str, float]], Method], spec: CellSpec) -> Method:
     """The method of the first numbers of a cell that ``make`` takes: those that it refuses fail their own runs alone.
 
     Raises what it raised for the very first numbers where it takes none.
     """
     ends = [
         dict.fromkeys(float(values[i]) for i in (0, -1, len(values) // 2))
-        for values in list_swept_values(question).values()
+        for values in list_swept_values(spec).values()
     ]
     first: BaseException | None = None
     for numbers in itertools.islice(itertools.product(*ends), MAX_SAMPLES):
-        pairs = zip(list_swept_values(question), numbers, strict=True)
+        pairs = zip(list_swept_values(spec), numbers, strict=True)
         given = {name: 1.0 if math.isnan(number) else number for name, number in pairs}
         try:
-            return make(dict.fromkeys(list_facts(question), 1.0) | given)
+            return make(dict.fromkeys(list_facts(spec), 1.0) | given)
         except Unavailable:  # of the implementation, whatever its numbers
             raise
         except USER_ERRORS as error:
@@ -178,46 +176,46 @@ def _to_method(made: Any, name: str) -> Method:
 
 
 def _make_torch_factory(
-    question: CellSpec, factory: Any, block: dict[str, Any], fixed: dict[str, Any], objective: Objective | None
+    spec: CellSpec, factory: Any, block: dict[str, Any], fixed: dict[str, Any], objective: Objective | None
 ) -> MethodFactory:
-    names = torch_arguments(block, {**fixed, **dict.fromkeys(list_hyper_names(question), 0.0)})
-    needs = read_needs(block, question.optimizer)
-    _require_lr(factory, names, question.optimizer)
-    check_arguments(factory, names, "optimizer", question.optimizer)
-    schedule = _call_group_factory(question, "schedule", steps=question.steps)
+    names = torch_arguments(block, {**fixed, **dict.fromkeys(list_hyper_names(spec), 0.0)})
+    needs = read_needs(block, spec.optimizer)
+    _require_lr(factory, names, spec.optimizer)
+    check_arguments(factory, names, "optimizer", spec.optimizer)
+    schedule = _call_group_factory(spec, "schedule", steps=spec.steps)
     project = objective.project if objective else None
-    numbers = {name: float(np.nan_to_num(values[0], nan=1.0)) for name, values in list_swept_values(question).items()}
-    sample = {**fixed, **dict.fromkeys(list_facts(question), 1.0), **numbers}
+    numbers = {name: float(np.nan_to_num(values[0], nan=1.0)) for name, values in list_swept_values(spec).items()}
+    sample = {**fixed, **dict.fromkeys(list_facts(spec), 1.0), **numbers}
     point = objective.start_at(0) if objective else torch.ones(2, 2)
     kind = factory if isinstance(factory, type) else find_kind(factory, point, torch_arguments(block, sample))
-    groups, split = read_groups(question, objective), _split_transform(question)
+    groups, split = read_groups(spec, objective), _split_transform(spec)
 
-    def make_spec(hyper: Mapping[str, Hyper]) -> OptimizerSpec:
+    def make_optimizer_spec(hyper: Mapping[str, Hyper]) -> OptimizerSpec:
         given = {**fixed, **hyper}
         options = translate_options(groups, given, block)
-        return OptimizerSpec(factory, torch_arguments(block, given), question.impl, kind, needs, options)
+        return OptimizerSpec(factory, torch_arguments(block, given), spec.impl, kind, needs, options)
 
     def schedule_rates(method: Method) -> Method:
         return with_torch_schedule(method, schedule, list_lr_names(block)) if schedule else method
 
     def make_function_method(hyper: Mapping[str, Hyper]) -> Method:
-        return schedule_rates(with_projection(function_method(make_spec(hyper)), project))
+        return schedule_rates(with_projection(function_method(make_optimizer_spec(hyper)), project))
 
     def make_module_method(hyper: Mapping[str, Hyper]) -> Method:
         seed, numbers, transform = split(hyper)
         assert objective is not None
         assert objective.training is not None
-        return schedule_rates(module_method(objective.training, int(seed) - 1, make_spec(numbers), transform))
+        return schedule_rates(module_method(objective.training, int(seed) - 1, make_optimizer_spec(numbers), transform))
 
-    _try_numbers(make_function_method, question)
+    _try_numbers(make_function_method, spec)
     if groups:
-        check_group_options(translate_options(groups, sample, block), factory, question.optimizer, known=False)
-        make_spec(sample).build(tree_map(clone_parameter, point))
-    implementation = f"{public_name(factory)}({question.impl})" + _describe_groups(question)
+        check_group_options(translate_options(groups, sample, block), factory, spec.optimizer, known=False)
+        make_optimizer_spec(sample).build(tree_map(clone_parameter, point))
+    implementation = f"{public_name(factory)}({spec.impl})" + _describe_groups(spec)
     if objective is not None and objective.training is not None:
-        check_autocast(objective.training, resolve_device(question.device))
+        check_autocast(objective.training, resolve_device(spec.device))
         return _ConfiguredFactory(make_module_method, implementation, False, uses_module=True)
-    make = _with_gradient_transform(question, make_function_method, objective)
+    make = _with_gradient_transform(spec, make_function_method, objective)
     return _ConfiguredFactory(make, implementation, False)
 
 
@@ -231,9 +229,9 @@ def _require_lr(factory: Callable[..., Any], names: Mapping[str, Any], choice: s
         )
 
 
-def _call_group_factory(question: CellSpec, group: str, **extra: Any) -> Any:
+def _call_group_factory(spec: CellSpec, group: str, **extra: Any) -> Any:
     """What a group puts around the method; None where that is nothing."""
-    choice = question.around.get(group)
+    choice = spec.around.get(group)
     if choice is None:
         return None
     arguments = {key: value for key, value in choice.config.items() if key != "_target_"}
@@ -243,17 +241,17 @@ def _call_group_factory(question: CellSpec, group: str, **extra: Any) -> Any:
     return factory(**arguments, **extra)
 
 
-def _describe_groups(question: CellSpec) -> str:
+def _describe_groups(spec: CellSpec) -> str:
     """What is put around the method, in words."""
-    return "".join(f", {group}={choice.name}" for group, choice in question.around.items())
+    return "".join(f", {group}={choice.name}" for group, choice in spec.around.items())
 
 
 def _with_gradient_transform(
-    question: CellSpec, make: Callable[[Mapping[str, Hyper]], Method], objective: Objective | None
+    spec: CellSpec, make: Callable[[Mapping[str, Hyper]], Method], objective: Objective | None
 ) -> Callable[[Mapping[str, Hyper]], Method]:
-    """``make``, whose methods see gradients with noise, then clipped, where the question asks for it."""
-    split = _split_transform(question)
-    if not {"noise", "clip"} & set(question.around) and (objective is None or objective.training is None):
+    """``make``, whose methods see gradients with noise, then clipped, where the spec has them."""
+    split = _split_transform(spec)
+    if not {"noise", "clip"} & set(spec.around) and (objective is None or objective.training is None):
         return make
 
     def make_with_transform(hyper: Mapping[str, Hyper]) -> Method:
@@ -267,9 +265,9 @@ def _with_gradient_transform(
 SplitNumbers = Callable[[Mapping[str, Hyper]], tuple[Hyper, Mapping[str, Hyper], GradientTransform | None]]
 
 
-def _split_transform(question: CellSpec) -> SplitNumbers:
+def _split_transform(spec: CellSpec) -> SplitNumbers:
     """A function that splits a method's numbers: its seed plus 1, the other numbers, and the transform of gradients."""
-    noise, clip = _call_group_factory(question, "noise"), _call_group_factory(question, "clip")
+    noise, clip = _call_group_factory(spec, "noise"), _call_group_factory(spec, "clip")
 
     def split(hyper: Mapping[str, Hyper]) -> tuple[Hyper, Mapping[str, Hyper], GradientTransform | None]:
         numbers = dict(hyper)

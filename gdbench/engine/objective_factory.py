@@ -51,20 +51,20 @@ def forget_objectives() -> None:
             del _objectives[key]
 
 
-def load_objective(question: CellSpec) -> Objective:
+def load_objective(spec: CellSpec) -> Objective:
     """The objective as stated; built once a sweep for each configuration, and never changed: ``to`` makes copies."""
-    return build_objective(question).objective
+    return build_objective(spec).objective
 
 
-def build_objective(question: CellSpec) -> BuiltObjective:
+def build_objective(spec: CellSpec) -> BuiltObjective:
     """The objective as stated, with what its factory set and the digest of its content."""
-    config = dict(question.objective_config)
+    config = dict(spec.objective_config)
     target = config.pop("_target_", None)
     if isinstance(target, Objective):
         return BuiltObjective(target, {}, str(config.get("code", "")))
-    with import_from(question.code):
-        factory = locate(target, f"objective={question.objective}")
-        check_arguments(factory, config, "objective", question.objective)
+    with import_from(spec.code):
+        factory = locate(target, f"objective={spec.objective}")
+        check_arguments(factory, config, "objective", spec.objective)
         # As JSON, for 1, 1.0 and true are equal in Python, and lists cannot be hashed.
         key = id(factory), json.dumps(config, sort_keys=True, default=repr)
         if key not in _objectives:

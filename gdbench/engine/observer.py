@@ -7,17 +7,26 @@ no longer finite, because in lanes observing costs as much as the steps themselv
 
 from __future__ import annotations
 
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 from gdbench.engine.first_hits import HitLog, count_misses
+from gdbench.engine.observations import Observations, summarize
 from gdbench.optimizers.base import StepInfo
 from gdbench.tree import Params, leaves
 
-__all__ = ["Observations", "Observer", "ObserverSpec", "ObserverState", "compute_judged_loss", "observe_point"]
+__all__ = [
+    "Observations",
+    "Observer",
+    "ObserverSpec",
+    "ObserverState",
+    "compute_judged_loss",
+    "count_work",
+    "observe_point",
+]
 
 MIN_LANES = 1024
 """Below this many lanes the dispatch of operations dominates, so that dropping lanes saves nothing."""
@@ -60,28 +69,6 @@ class ObserverState(NamedTuple):
     evaluations: Tensor
     gradient_evals_to_target: Tensor
     function_evals_to_target: Tensor
-
-
-T = TypeVar("T")
-
-
-class Observations(NamedTuple, Generic[T]):
-    """What was observed in a whole pass, one number a run."""
-
-    best: T
-    best_step: T
-    last: T
-    finite_points: T
-    diverged_since: T
-    """First step of the unbroken stretch above the start's loss that reaches to the end; -1 where there is none."""
-    settled_since: T
-    """First step of the unbroken stretch at or below the run's own target that reaches to the end; -1 without one."""
-    first_hits: T
-    """``[T, ...]``: the first-hit step of each target; one more than the last step where it was never hit."""
-    gradients: T
-    evaluations: T
-    gradient_evals_to_target: T
-    function_evals_to_target: T
 
 
 def make_spec(
@@ -144,7 +131,7 @@ def observe_point(
         last_above_target=torch.where(loss > spec.run_target, now, state.last_above_target),
         misses=count_misses(best, spec.targets, after, state.misses),
     )
-    return _count_work(seen, alive, alive & (best > spec.run_target), state) if spec.counts else state
+    return count_work(seen, alive, alive & (best > spec.run_target), state) if spec.counts else state
 
 
 def _make_counters(k: int, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -153,7 +140,7 @@ def _make_counters(k: int, device: torch.device) -> tuple[Tensor, Tensor]:
     return now, after
 
 
-def _count_work(seen: StepInfo, alive: Tensor, searching: Tensor, state: ObserverState) -> ObserverState:
+def count_work(seen: StepInfo, alive: Tensor, searching: Tensor, state: ObserverState) -> ObserverState:
     """The state with a step's work added, in all and, where ``searching``, on the way to the target."""
     return state._replace(
         gradients=state.gradients + seen.gradients * alive,
@@ -187,36 +174,6 @@ def is_finite(loss: Tensor, x: Params, grad: Params, laned: bool) -> Tensor:
     return probe == probe
 
 
-def summarize(
-    spec: ObserverSpec, steps: int, state: ObserverState, first_hits: Tensor | None = None
-) -> Observations[Tensor]:
-    """The observations of a pass, after x_steps was observed; ``first_hits`` where the state counts no misses."""
-    if first_hits is None:
-        first_hits = torch.stack(state.misses) if spec.laned else state.misses[0]
-    finite = state.finite_points > steps
-    if not spec.counts:
-        worked = state.finite_points.clamp(max=steps)
-        state = state._replace(gradients=worked, gradient_evals_to_target=torch.minimum(worked, first_hits[-1]))
-    return Observations(
-        best=state.best,
-        best_step=state.best_step,
-        last=state.last,
-        finite_points=state.finite_points,
-        diverged_since=_start_of_stretch(state.last_at_or_below_start, finite, steps),
-        settled_since=_start_of_stretch(state.last_above_target, finite, steps),
-        first_hits=first_hits,
-        gradients=state.gradients,
-        evaluations=state.evaluations,
-        gradient_evals_to_target=state.gradient_evals_to_target,
-        function_evals_to_target=state.function_evals_to_target,
-    )
-
-
-def _start_of_stretch(last_outside: Tensor, finite: Tensor, steps: int) -> Tensor:
-    """The step after ``last_outside``; -1 where that was the last step or the run did not stay finite."""
-    return torch.where(finite & (last_outside < steps), last_outside + 1, -1)
-
-
 class Observer:
     """The observer of one run, of compiled lanes, or of eager lanes, of which some may be dropped."""
 
@@ -238,6 +195,11 @@ class Observer:
         self.state, self.points = observe_point(self.spec, k, x, seen, self.state), k + 1
         if self.hit_log is not None:
             self.hit_log.record(k, self.state.best, self.rows)
+
+    def add_work(self, seen: StepInfo) -> None:
+        """Add the work of a step whose point is not judged, while its run is finite and, so far, above its target."""
+        alive = self.state.finite_points == self.points
+        self.state = count_work(seen, alive, alive & (self.state.best > self.spec.run_target), self.state)
 
     @property
     def count(self) -> int:

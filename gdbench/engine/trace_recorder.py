@@ -50,12 +50,17 @@ def select_traced_steps(steps: int, trace: str) -> Array:
     return np.unique(np.concatenate([[0], np.rint(spaced), [steps]]).astype(np.int64))
 
 
+def round_to_judged(traced: Array, interval: int, steps: int) -> Array:
+    """The judged steps at or after some steps: the multiples of ``interval``, and the last step."""
+    return traced if interval == 1 else np.unique(np.minimum(-(-traced // interval) * interval, steps))
+
+
 class TraceRecorder:
     """Records loss, gradient norm and, where it is small, x at the traced steps; all stays on the device meanwhile."""
 
     def __init__(self, cell: Cell, laned: bool, traced: Array, full: Oracle | None) -> None:
         self.full = full
-        self.steps = select_traced_steps(cell.steps, cell.trace)
+        self.steps = round_to_judged(select_traced_steps(cell.steps, cell.trace), cell.judge_every, cell.steps)
         self.wanted = frozenset(self.steps.tolist() if len(traced) else [])
         self.marks: dict[int, bytes] | None = None if laned or not cell.seconds else {}
         self.marked = frozenset(list_marked_steps(cell.steps) if self.marks is not None else [])
@@ -73,8 +78,7 @@ class TraceRecorder:
         """Record what step k shows, where it is a wanted one."""
         if k not in self.noted:
             return
-        if self.marks is not None and k in self.marked:
-            self.marks[k] = digest_point(x)
+        self.mark(k, x)
         if k not in self.wanted:
             return
         if self.full is not None:  # steps saw other gradients
@@ -84,6 +88,11 @@ class TraceRecorder:
         norm = compute_norms(tree_map(self.pick, grad), self.laned)
         point = flatten(tree_map(lambda leaf: self.pick(leaf.detach()), x), self.laned).clone() if self.keep_x else None
         self.seen.append((loss, norm, point))
+
+    def mark(self, k: int, x: Params) -> None:
+        """Record the digest of the point, where step k is a marked one."""
+        if self.marks is not None and k in self.marked:
+            self.marks[k] = digest_point(x)
 
     def to_arrays(self) -> dict[str, Any]:
         """What was recorded, as arrays on the CPU."""

@@ -20,7 +20,16 @@ __all__ = ["OPTIONAL_SETTINGS", "build_series", "compare_with_baseline", "format
 __all__ += ["read_baseline", "save_baseline"]
 
 SETTINGS = ("objective", "optimizer", "impl", "dtype", "lr", "steps", "seed")
-OPTIONAL_SETTINGS = ("target", "target_loss", "start_noise", "schedule", "clip", "noise")
+OPTIONAL_SETTINGS = (
+    "target",
+    "target_loss",
+    "target_metric",
+    "judge_every",
+    "start_noise",
+    "schedule",
+    "clip",
+    "noise",
+)
 """Columns of an experiment's ``expected.csv`` that are settings, the latter if there, as well as optimizer.* ..."""
 FROZEN_NAMES = {
     "gradient_evals_to_target": "gradients_to_target",

@@ -16,6 +16,7 @@ import pandas as pd
 
 from gdbench.engine.git import read_git
 from gdbench.errors import UsageError
+from gdbench.results.atomic import replace_atomically
 
 __all__ = ["COLUMNS", "MIN_COMMITS", "add_report", "find_change_points", "find_exact_changes", "find_otava"]
 __all__ += ["find_time_changes", "load_history"]
@@ -47,9 +48,10 @@ def add_report(folder: Path, top: Path, report: Mapping[str, Any]) -> Path:
     shared["fingerprint"] = report["fingerprint"]
     table = pd.DataFrame([{**shared, **row} for row in rows], columns=list(COLUMNS))
     folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f".{uuid.uuid4().hex[:8]}"
-    table.to_parquet(temporary)
-    return temporary.rename(folder / f"{commit[:12]}-{uuid.uuid4().hex[:8]}.parquet")
+    file = folder / f"{commit[:12]}-{uuid.uuid4().hex[:8]}.parquet"
+    with replace_atomically(file) as beside:
+        table.to_parquet(beside)
+    return file
 
 
 def _list_measures(report: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

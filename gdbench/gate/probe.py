@@ -20,14 +20,14 @@ import sysconfig
 import threading
 import traceback
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, TextIO
 
-OP_COUNTER, LOADER = (
-    Path(__file__).parents[1] / "engine" / "op_counter.py",
-    Path(__file__).with_name("facade_loader.py"),
-)
-"""Files of the head, which are loaded by their path."""
+OP_COUNTER = Path(__file__).parents[1] / "engine" / "op_counter.py"
+"""A file of the head, which is loaded by its path."""
+FACADE, VERSION = "gdbench.gate.facade", 1
+"""The facade that this gate uses, and its version."""
 STEADY = 10
 """The step, counted from 0, whose work represents all but the first."""
 COMPARED = (
@@ -41,23 +41,24 @@ COLUMNS = (*COMPARED, "steps_to_settle", "event_step", "best_step", "gradients",
 
 def main() -> None:
     """Answer one request."""
-    output = _redirect_output()
+    output = redirect_output()
     request = json.loads(sys.stdin.readline())
     threading.Thread(target=_exit_with_gate, daemon=True).start()
-    _write_line(output, describe_process())
+    write_line(output, describe_process())
     for answer in answer_request(request):
-        _write_line(output, answer)
-    _write_line(output, {"foreign": list_foreign_files(request["foreign"])})
+        write_line(output, answer)
+    write_line(output, {"foreign": list_foreign_files(request["foreign"])})
 
 
-def _redirect_output() -> TextIO:
-    """Standard output for answers alone; what the side's code prints goes to standard error."""
+def redirect_output() -> TextIO:
+    """Standard output for answers alone; what a side's code prints goes to standard error."""
     output = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     return output
 
 
-def _write_line(output: TextIO, content: dict[str, Any]) -> None:
+def write_line(output: TextIO, content: dict[str, Any]) -> None:
+    """Write an answer, which is read at once."""
     output.write(json.dumps(content) + "\n")
     output.flush()
 
@@ -96,14 +97,27 @@ def answer_request(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The answer on each series of a request."""
     series = request["series"]
     try:
-        facade = _load("gdbench_gate_facade_loader", LOADER).find_facade()
+        facade = find_facade()
     except Exception as error:
-        reason = f"this side's gdbench cannot be probed: {_describe_error(error)}"
+        reason = f"this side's gdbench cannot be probed: {describe_error(error)}"
         yield from ({"name": one["name"], "outcome": "unsupported", "error": reason} for one in series)
         return
     composed = facade.compose((one["fixed"], one["words"]) for one in series)
     for one, configuration in zip(series, composed, strict=True):
         yield {"name": one["name"], **_answer_series(facade, configuration)}
+
+
+def find_facade() -> Any:
+    """The facade of the side imported here. Raises ImportError if it has none that this gate can use."""
+    try:
+        facade = importlib.import_module(FACADE)
+    except ModuleNotFoundError as error:
+        if error.name not in (FACADE, FACADE.rpartition(".")[0]):
+            raise
+        raise ImportError(f"it has no {FACADE}, through which the gate uses a tree: it is older than that") from None
+    if facade.VERSION != VERSION:
+        raise ImportError(f"its facade is of version {facade.VERSION}, and this gate uses version {VERSION}")
+    return facade
 
 
 def _answer_series(facade: Any, composed: dict[str, Any] | Exception) -> dict[str, Any]:
@@ -115,7 +129,7 @@ def _answer_series(facade: Any, composed: dict[str, Any] | Exception) -> dict[st
         if lacks := _find_lacking(error):
             return {"outcome": "lacking", "lacks": lacks, "error": f"there is no {lacks}"}
         kind = "unsupported" if isinstance(error, AttributeError | ImportError | TypeError) else "absent"
-        return {"outcome": kind, "error": _describe_error(error)}
+        return {"outcome": kind, "error": describe_error(error)}
     try:
         return _check_complete({"outcome": "measured", **measure_run(facade, parsed)})
     except Exception as error:
@@ -124,7 +138,7 @@ def _answer_series(facade: Any, composed: dict[str, Any] | Exception) -> dict[st
         if type(error).__name__ == "UsageError":
             return {"outcome": "absent", "error": str(error)}
         traceback.print_exc()
-        return {"outcome": "unsupported", "error": _describe_error(error)}
+        return {"outcome": "unsupported", "error": describe_error(error)}
 
 
 def _find_lacking(error: BaseException) -> str:
@@ -192,7 +206,7 @@ def _trace_run(facade: Any, built: Any) -> dict[str, Any]:
     try:
         end, _ = facade.descend(solo, solo.start(), range(solo.steps), look=look)
     except Exception as error:  # a run that raises has a status that says so
-        return {"bits": bits, "losses": losses, "dtypes": dtypes, "raised": _describe_error(error)}
+        return {"bits": bits, "losses": losses, "dtypes": dtypes, "raised": describe_error(error)}
     bits.append(_hash_point(end)[0])
     trace = {"bits": bits, "losses": losses, "dtypes": dtypes, "constant_cost": solo.constant_cost}
     return {**trace, **(_count_graphs() if built.compiled else _count_work(facade, solo))}
@@ -214,7 +228,7 @@ def _hash_point(x: Any) -> tuple[str, str]:
 
 def _count_work(facade: Any, solo: Any) -> dict[str, Any]:
     """Operations and bytes of the first step, and of a steady one, each from a fresh start."""
-    count_ops = _load("gdbench_gate_work", OP_COUNTER).count_ops
+    count_ops = _load_op_counter().count_ops
     x, state = solo.copy(solo.start())
     first = count_ops(lambda: facade.descend(solo, x, range(1), state))
     later = min(STEADY, solo.steps - 1)
@@ -223,15 +237,15 @@ def _count_work(facade: Any, solo: Any) -> dict[str, Any]:
     return {"first": first._asdict(), "steady": steady._asdict()}
 
 
-def _load(name: str, file: Path) -> Any:
-    """A module of the head, whatever this side's gdbench is."""
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, file)
-        assert spec
-        assert spec.loader
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
+@cache
+def _load_op_counter() -> Any:
+    """The head's ``op_counter``, whatever this side's gdbench is."""
+    spec = importlib.util.spec_from_file_location("gdbench_gate_work", OP_COUNTER)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def _count_graphs() -> dict[str, Any]:
@@ -248,17 +262,13 @@ def list_foreign_files(roots: list[list[str]]) -> list[str]:
     ours, theirs = map(tuple, roots)
     installed = tuple(f"{sysconfig.get_path(name)}{os.sep}" for name in ("stdlib", "platstdlib", "purelib", "platlib"))
     named = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
-    loaded = {str(Path(file).resolve()) for file in named if isinstance(file, str)} - {
-        __file__,
-        str(OP_COUNTER),
-        str(LOADER),
-    }
+    loaded = {str(Path(file).resolve()) for file in named if isinstance(file, str)} - {__file__, str(OP_COUNTER)}
     return sorted(file for file in loaded if file.startswith(theirs) and not file.startswith((*ours, *installed)))
 
 
-def _describe_error(error: BaseException) -> str:
+def describe_error(error: BaseException) -> str:
     """An exception in one line."""
-    return " ".join(f"{type(error).__name__}: {error}".split())[:500]
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:500] or 'no message'}"
 
 
 if __name__ == "__main__":

@@ -10,17 +10,18 @@ import site
 import subprocess
 import sysconfig
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from gdbench.engine.git import make_clean_environment
 from gdbench.errors import NotMeasured
 from gdbench.gate.series import Series, SourceTree
 
-__all__ = ["ProbeResults", "build_environment", "run_probe", "run_probes"]
+__all__ = ["ProbeResults", "build_environment", "kill_process", "read_last_lines", "run_probe", "run_probes"]
+__all__ += ["start_process"]
 
 PROBE = Path(__file__).resolve().with_name("probe.py")
 HOME = Path(__file__).parents[2]
@@ -60,7 +61,7 @@ def run_probes(
             return futures[0].result(), futures[1].result()
         except BaseException:  # Ctrl-C too
             for process in running:
-                _kill(process)
+                kill_process(process)
             raise
 
 
@@ -73,24 +74,15 @@ def run_probe(
 ) -> ProbeResults:
     """Probe one side. Raises NotMeasured if its process dies, or imported files of the ``other`` side."""
     with tempfile.TemporaryFile("w+", encoding="utf-8") as errors:
-        process = subprocess.Popen(
-            [str(side.python), "-P", str(PROBE)],
-            cwd=side.root,
-            env=build_environment(side),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-            start_new_session=True,
-        )
+        process = start_process(side.python, PROBE, side.root, build_environment(side), errors)
         if running is not None:
             running.append(process)
         try:
             results, foreign = _read_answers(process, json.dumps(_build_request(series, side, other)), advance)
         finally:
-            _kill(process)
+            kill_process(process)
         if foreign is None:
-            raise NotMeasured(f"{side.label}: its process ended early ({_read_last_lines(errors)}).")
+            raise NotMeasured(f"{side.label}: its process ended early ({read_last_lines(errors, LAST_LINES)}).")
     if foreign and other:
         raise NotMeasured(f"{side.label} imported {foreign[0]} of {other.label}: the two sides cannot be separated.")
     return results
@@ -119,10 +111,28 @@ def _read_answers(
     return results, foreign
 
 
-def _kill(process: subprocess.Popen[str]) -> None:
-    """Kill a probe and all processes of its group."""
-    with process, contextlib.suppress(ProcessLookupError, PermissionError):
+def start_process(
+    python: Path, file: Path, folder: Path, environment: Mapping[str, str], errors: TextIO
+) -> subprocess.Popen[str]:
+    """Start a file of the gate's by any interpreter, in a process group of its own: Ctrl-C is for the gate."""
+    return subprocess.Popen(
+        [str(python), "-P", str(file)],
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=errors,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def kill_process(process: subprocess.Popen[str]) -> None:
+    """Kill a process and all of its group."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
+    with contextlib.suppress(BrokenPipeError), process:  # whose end closes the pipes, and waits
+        pass
 
 
 def build_environment(side: SourceTree) -> dict[str, str]:
@@ -153,7 +163,8 @@ def _list_roots(side: SourceTree, other: SourceTree | None) -> list[list[str]]:
     return [[] if theirs.is_relative_to(ours) else [f"{ours}{os.sep}"], [f"{theirs}{os.sep}"]]
 
 
-def _read_last_lines(errors: Any) -> str:
+def read_last_lines(errors: TextIO, count: int) -> str:
+    """The last lines of what a process wrote to standard error, in one line."""
     errors.seek(0)
     lines = [line.strip() for line in errors if line.strip()]
-    return "; ".join(lines[-LAST_LINES:]) or "no message"
+    return "; ".join(lines[-count:]) or "no message"

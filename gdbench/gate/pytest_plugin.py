@@ -18,7 +18,19 @@ if TYPE_CHECKING:
 
 __all__ = ["BenchmarkFixture", "RunResult"]
 
-RUN_SETTINGS = ("steps", "seed", "dtype", "device", "target", "target_loss", "start_noise", "threads", "impl")
+RUN_SETTINGS = (
+    "steps",
+    "seed",
+    "dtype",
+    "device",
+    "target",
+    "target_loss",
+    "target_metric",
+    "judge_every",
+    "start_noise",
+    "threads",
+    "impl",
+)
 """Settings of a run; all others are hyper-parameters of the optimizer."""
 
 
@@ -71,7 +83,7 @@ class BenchmarkFixture:
             from gdbench.engine.build import build_cell
             from gdbench.engine.runner import run_cell
 
-            columns = run_cell(build_cell(_make_question(objective, optimizer, settings))).columns
+            columns = run_cell(build_cell(_make_cell_spec(objective, optimizer, settings))).columns
         return RunResult({name: _convert(column[0]) for name, column in columns.items()})
 
     def no_slower(self, series: str, base: str | None = None, **options: Any) -> None:
@@ -131,7 +143,7 @@ def gdbench() -> Iterator[BenchmarkFixture]:
     torch.set_num_threads(threads)
 
 
-def _make_question(objective: str, optimizer: str | Callable[..., Any], settings: dict[str, Any]) -> CellSpec:
+def _make_cell_spec(objective: str, optimizer: str | Callable[..., Any], settings: dict[str, Any]) -> CellSpec:
     from gdbench.config.compose import Composer, prepare_hydra, to_plain
     from gdbench.config.overrides import format_override
     from gdbench.config.spec import CellSpec
@@ -147,12 +159,12 @@ def _make_question(objective: str, optimizer: str | Callable[..., Any], settings
     groups = [format_override("objective", objective), format_override("optimizer", named)]
     with prepare_hydra():
         composed = Composer()([*groups, "timing=off", *overrides])
-        question = CellSpec.parse(to_plain(composed.config), composed.choices)
-    return question if isinstance(optimizer, str) else _replace_optimizer(question, optimizer, hyper, stated)
+        cell_spec = CellSpec.parse(to_plain(composed.config), composed.choices)
+    return cell_spec if isinstance(optimizer, str) else _replace_optimizer(cell_spec, optimizer, hyper, stated)
 
 
 def _replace_optimizer(
-    question: CellSpec, optimizer: Callable[..., Any], hyper: dict[str, Any], stated: dict[str, Any]
+    cell_spec: CellSpec, optimizer: Callable[..., Any], hyper: dict[str, Any], stated: dict[str, Any]
 ) -> CellSpec:
     """The specification with an optimizer that is given as an object."""
     from dataclasses import replace
@@ -168,11 +180,11 @@ def _replace_optimizer(
     is_torch = isinstance(optimizer, type) and issubclass(optimizer, Optimizer)
     floats = {name: value for name, value in hyper.items() if isinstance(value, float)}
     fixed = {name: value for name, value in hyper.items() if name not in floats}
-    axes = [axis for axis in question.axes if not axis.name.startswith("optimizer.")]
+    axes = [axis for axis in cell_spec.axes if not axis.name.startswith("optimizer.")]
     axes += [Axis(f"optimizer.{name}", value) for name, value in floats.items()]
     config = {"torch" if is_torch else "manual": {"_target_": optimizer}, **fixed}
     return replace(
-        question,
+        cell_spec,
         optimizer=getattr(optimizer, "__name__", "optimizer"),
         optimizer_config=config,
         axes=tuple(axes),

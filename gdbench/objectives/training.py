@@ -6,7 +6,7 @@ whose point is the module's parameters. What a run does with it is in ``gdbench/
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,15 +16,16 @@ from torch.utils.data import Dataset
 
 from gdbench.errors import UsageError, format_count
 from gdbench.objectives.base import Objective
-from gdbench.objectives.training_data import JUDGED, SPLITS, TRAIN, build_data, list_tensors
+from gdbench.objectives.training_data import HELD_OUT, JUDGED, SPLITS, TRAIN, build_data, list_tensors
 
-__all__ = ["DataSource", "Training", "build_training_objective", "check_loss", "make_module"]
+__all__ = ["LOSS", "DataSource", "Training", "build_training_objective", "check_loss", "make_module", "split_state"]
 
 AUTOCAST_DTYPES = ("bfloat16", "float16")
 
 DataSource = tuple[Tensor, ...] | Dataset[Any] | Callable[[torch.Generator], Iterable[Any]]
 """Tensors whose first axis counts samples, the last of them the targets; a map-style Dataset of such tuples; or, for
 the training data, ``loader(generator)``: a DataLoader that draws from the generator."""
+LOSS = "loss"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +47,10 @@ class Training:
     """``loss(outputs, targets)``, a scalar: the mean over the samples of a batch."""
     metrics: Mapping[str, Callable[[Any, Any], Tensor]] = field(default_factory=dict)
     """``metric(outputs, targets)`` by name, each a mean over samples; judged beside the loss."""
+    lower_is_better: Collection[str] = ()
+    """The metrics of which the lowest value is the best; of all others it is the highest. The loss is among these."""
+    selection: str = "loss"
+    """The held-out metric, or the loss, whose best value selects a step."""
     batch: int = 32
     """Samples of a batch. An epoch is ``len(train) // batch`` batches of a random order of the samples."""
     accumulate: int = 1
@@ -85,6 +90,21 @@ class Training:
                 f"Training(batch={self.batch}) is more than the {format_count(self.samples, 'sample')} of train:"
                 f" give batch={self.samples} or fewer."
             )
+
+        for name in (*given.lower_is_better, *([] if given.selection == LOSS else [given.selection])):
+            if name not in given.metrics:
+                known = ", ".join(given.metrics) or "none: metrics={...} states them"
+                raise UsageError(f"Training: {name} is not one of its metrics ({known}).")
+
+    def find_sign(self, metric: str) -> float:
+        """1 for a metric, as ``held_out.accuracy``, of which the lowest value is the best; -1 for the others."""
+        name = metric.rpartition(".")[2]
+        return 1.0 if name == LOSS or name in self.lower_is_better else -1.0
+
+    @property
+    def selection_metric(self) -> str:
+        """The metric that selects a step, by its column's name."""
+        return f"{HELD_OUT}.{self.selection}"
 
     @property
     def samples(self) -> int | None:
@@ -144,16 +164,17 @@ def build_training_objective(training: Training) -> Objective:
     (where they are tensors), ``judged.0`` ..., ``held_out.0`` ... and ``test.0`` .... The value is in evaluation mode
     with the buffers of a new module. Raises UsageError for a module without parameters, or that torch refuses.
     """
-    module, _ = make_module(training, 0)
+    module, start = make_module(training, 0)
     module.eval()
-    buffers = {name: buffer.detach().clone() for name, buffer in module.named_buffers()}
-    dtypes = {leaf.dtype for leaf in module.parameters()}
+    fixed = {name: leaf.clone() for name, leaf in split_state(module)[1].items()}
+    dtypes = {leaf.dtype for leaf in start.values()}
     if not dtypes:
         raise UsageError(f"Training(module=...) makes {type(module).__name__}, which has no parameters to train.")
 
     def fn(params: Any, **data: Tensor) -> Tensor:
         *inputs, targets = list_tensors(data, JUDGED)
-        outputs = torch.func.functional_call(module, {**buffers, **params}, tuple(inputs))
+        state = {**{name: _like(leaf, params) for name, leaf in fixed.items()}, **params}
+        outputs = torch.func.functional_call(module, state, tuple(inputs) or (targets,))
         return check_loss(training.loss(outputs, targets))
 
     return Objective(
@@ -173,12 +194,26 @@ def make_module(training: Training, seed: int) -> tuple[nn.Module, dict[str, Ten
         module = training.module()
     if not isinstance(module, nn.Module):
         raise UsageError(f"Training(module=...) returned {type(module).__name__}; it must return a torch.nn.Module.")
-    return module, {name: leaf.detach() for name, leaf in module.named_parameters()}
+    return module, split_state(module)[0]
 
 
-def check_loss(loss: Any) -> Tensor:
-    """The loss itself. Raises UsageError unless it is a scalar."""
-    if not isinstance(loss, Tensor) or loss.dim():
-        shape = f"a tensor of shape {list(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
-        raise UsageError(f"Training(loss=...) returned {shape}; it must be a scalar, such as the mean over the batch.")
-    return loss
+def split_state(module: nn.Module) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """The parameters of a module that are trained, and its buffers and fixed parameters, by name."""
+    trained = {name: leaf.detach() for name, leaf in module.named_parameters() if leaf.requires_grad}
+    fixed = {name: leaf.detach() for name, leaf in module.named_parameters() if not leaf.requires_grad}
+    return trained, {**fixed, **{name: buffer.detach() for name, buffer in module.named_buffers()}}
+
+
+def _like(leaf: Tensor, params: Any) -> Tensor:
+    """A tensor on the device of the parameters and, if it is floating, in their dtype."""
+    first = next(iter(params.values()))
+    return leaf.to(first.device, first.dtype if leaf.is_floating_point() else leaf.dtype)
+
+
+def check_loss(value: Any, metric: str | None = None) -> Tensor:
+    """The value of the loss, or of a metric, itself. Raises UsageError unless it is a scalar."""
+    if isinstance(value, Tensor) and not value.dim():
+        return value
+    came = f"a tensor of shape {list(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+    name = "loss=..." if metric is None else f"metrics={{{metric!r}: ...}}"
+    raise UsageError(f"Training({name}) returned {came}; it must return a scalar tensor, such as the batch's mean.")

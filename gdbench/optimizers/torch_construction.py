@@ -78,7 +78,7 @@ class OptimizerSpec:
         """Make the optimizer of a point, in training mode where it has one."""
         factory, kind = self.factory, self.kind
         try:
-            optimizer = factory(build_param_groups(point, self.groups), **self.hyper, **self.switches)
+            optimizer = factory(build_param_groups(point, self.groups), **{**self.hyper, **self.switches})
         except (RuntimeError, ValueError) as error:
             if is_refusal(kind, self.impl, error):
                 raise unavailable_error(factory, self.impl, error) from error

@@ -64,6 +64,12 @@ COLUMNS: dict[str, Field] = {
     "steps": Field("int", "steps", "number of steps; all are made, even after the target is reached"),
     "target": Field("float", "", "relative gap to which steps_to_target and time_to_target_s refer"),
     "target_loss": Field("float", "loss", "absolute loss used as target instead of a relative gap; null: not given"),
+    "target_metric": Field(
+        "str", "", "condition on metrics used as target instead, as held_out.accuracy>=0.95; null: not given"
+    ),
+    "judge_every": Field(
+        "int", "steps", "steps between two judgements of a run: the resolution of steps_to_target; 1: exact"
+    ),
     "start_noise": Field("float", "", "standard deviation of the Gaussian noise added to the start"),
     "threads": Field("int", "", "CPU threads of torch"),
     "schedule": Field("str", "", "learning-rate schedule; its parameters are in schedule.<name>"),
@@ -122,6 +128,11 @@ COLUMNS: dict[str, Field] = {
         "int", "evaluations", "function evaluations without gradient until steps_to_target; null: never", "lower"
     ),
     **_describe_hits(),
+    "selected_step": Field(
+        "int",
+        "steps",
+        "judged step with the best held-out score, for selected.test.*; null: no held-out data",
+    ),
     "grad_norm": Field("float", "", "Euclidean norm of the full-data gradient at the last iterate", "lower"),
     "distance": Field(
         "float", "", "Euclidean distance of the last iterate to the nearest known minimiser; null: none known", "lower"
@@ -223,6 +234,13 @@ COLUMNS: dict[str, Field] = {
 }
 """Columns of runs.parquet, in their order; hyper-parameters come beside them as optimizer.<name>, objective.<name>."""
 
+METRIC_KINDS = {
+    "final": "value at the last step",
+    "best": "best value at a judged step",
+    "selected": "value at selected_step",
+}
+"""Prefixes of the columns of metrics, as in ``final.held_out.accuracy``, and what they hold."""
+
 TRACE_COLUMNS: dict[str, Field] = {
     "run_id": Field("str", "", "identifier of the run"),
     "step": Field("int", "steps", "step k; 0 is the start"),
@@ -245,6 +263,8 @@ def get_column(name: str) -> Field:
     if name in COLUMNS:
         return COLUMNS[name]
     group, _, parameter = name.partition(".")
+    if group in METRIC_KINDS:
+        return Field("float", "", f"{METRIC_KINDS[group]} of {parameter}")
     return Field("any", "", f"{parameter} of the {group}")
 
 
@@ -264,7 +284,7 @@ def describe_columns(names: Iterable[str], known: Mapping[str, Field]) -> Column
 SETTING_GROUPS = ("objective", "optimizer", "schedule", "clip", "noise")
 SETTINGS = (
     *(*SETTING_GROUPS, "impl", "dtype", "device", "seed", "lr", "lr_scale", "lr_scale_of"),
-    *("steps", "target", "target_loss", "start_noise", "threads"),
+    *("steps", "target", "target_loss", "target_metric", "judge_every", "start_noise", "threads"),
 )
 PROVENANCE = (
     *("sweep", "cell", "cell_fingerprint", "process", "overrides", "started_at"),

@@ -16,7 +16,10 @@ __all__ = [
     *("name_objectives", "name_problems"),
 ]
 
-PROBLEM_SETTINGS = ("dtype", "device", "threads", "start_noise", "steps", "target", "target_loss")
+PROBLEM_SETTINGS = (
+    *("dtype", "device", "threads", "start_noise", "steps"),
+    *("target", "target_loss", "target_metric", "judge_every"),
+)
 """Settings that distinguish problems on one objective, in addition to the objective's parameters."""
 WRAPPER_GROUPS = ("schedule", "clip", "noise")
 """Groups of settings that wrap a method; part of its configuration."""

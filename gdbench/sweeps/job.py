@@ -25,6 +25,7 @@ from gdbench.engine.hyper_parameters import make_hyper_columns
 from gdbench.engine.objective_factory import load_objective
 from gdbench.engine.runner import CellResult, ProgressCallback, ignore_progress, run_cell
 from gdbench.engine.torch_globals import isolate_settings
+from gdbench.engine.training.judging_schedule import choose_interval
 from gdbench.errors import Unavailable, UsageError
 from gdbench.results import sweep_folder
 from gdbench.results.columns import COLUMNS
@@ -126,6 +127,7 @@ def _run_cell_spec(spec: CellSpec, pulse: ProgressCallback) -> CellResult:
         "minimum_kind": "unknown" if cell.maximize else cell.stated.minimum_kind,
         "smoothness": cell.stated.smoothness,
         "shifted_minimum": shifted,
+        "judge_every": cell.judge_every,
     }
     return CellResult({**answer.columns, **resolved}, answer.traces, answer.blocks)
 
@@ -145,14 +147,16 @@ def make_empty_answer(spec: CellSpec, status: str, error: str, traceback: str | 
 
 def _resolve_key_columns(spec: CellSpec) -> dict[str, Any]:
     """lr, dtype and device of a cell that could not be built, as far as known: its run keys need them."""
-    lr, dtype, device = spec.lanes()["lr"], spec.dtype, spec.device
+    lr, dtype, device, interval = spec.lanes()["lr"], spec.dtype, spec.device, spec.judge_every
     with contextlib.suppress(Exception):
         stated = load_objective(spec)
         dtype = str(stated.dtype).removeprefix("torch.") if dtype == "auto" else dtype
+        interval = choose_interval(spec.judge_every, stated)
         lr = make_hyper_columns(spec, stated)["lr"]
     with contextlib.suppress(Unavailable):
         device = str(resolve_device(device))
-    return {"lr": lr, "dtype": dtype, "device": "cuda:0" if device == "cuda" else device}
+    interval = 1 if interval == "auto" else interval
+    return {"lr": lr, "dtype": dtype, "device": "cuda:0" if device == "cuda" else device, "judge_every": interval}
 
 
 def _write_part(job: Job, folder: Path, answer: CellResult, started: datetime.datetime) -> None:
@@ -193,7 +197,10 @@ def _lr_scale_columns(spec: CellSpec) -> dict[str, Any]:
 def compute_run_keys(spec: CellSpec, answer: CellResult) -> npt.NDArray[np.bytes_]:
     """The keys of an answer's runs, from lr, dtype and device as resolved."""
     resolved = {name: answer.columns[name] for name in ("dtype", "device")}
-    return compute_run_ids({**spec.constants(), **resolved}, _number_columns(spec, answer))
+    optional = {"target_metric": None, "judge_every": 1}  # what these do is part of a run where they differ from this
+    given = {**spec.constants(), "judge_every": answer.columns["judge_every"], **resolved}
+    named = {name: value for name, value in given.items() if name not in optional or value != optional[name]}
+    return compute_run_ids(named, _number_columns(spec, answer))
 
 
 def _number_columns(spec: CellSpec, answer: CellResult) -> dict[str, Any]:

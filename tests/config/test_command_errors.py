@@ -213,7 +213,7 @@ def test_what_may_be_meant_is_counted_and_named_once(command: Callable[..., Any]
     assert "...." not in guess.err + several.err + having.err
 
 
-@pytest.mark.parametrize("word", ["zzzz", "12", "a b"])
+@pytest.mark.parametrize("word", ["zzzz", "99", "a b"])  # no folder is of hour 99
 def test_show_says_that_a_run_is_allowed_too(command: Callable[..., Any], tmp_path: Path, word: str) -> None:
     """A word that is neither a sweep nor a run is answered by both that it might be."""
     assert command("steps=2", "timing=off", "--quiet", "outputs=here").code == 0

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from support.tiers import count_examples
 from torch import Tensor
 
-from gdbench.engine.observer import Observer, make_spec, make_state, observe_point, summarize
+from gdbench.engine.observations import summarize
+from gdbench.engine.observer import Observer, make_spec, make_state, observe_point
 from gdbench.optimizers import StepInfo
 
 threshold = st.one_of(st.just(-math.inf), st.floats(-3, 3, width=32))

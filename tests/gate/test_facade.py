@@ -11,7 +11,7 @@ import pytest
 from gdbench.gate import facade
 from gdbench.gate.baseline import FROZEN_NAMES
 from gdbench.gate.exact_measures import EVERYWHERE
-from gdbench.gate.facade_loader import find_facade
+from gdbench.gate.probe import find_facade
 from gdbench.gate.timing.dual_import import ImportedTree
 
 GATE = Path(facade.__file__).parent
@@ -73,32 +73,18 @@ def test_a_side_with_another_version_of_the_facade_is_refused(side: Side) -> Non
         find_facade()
 
 
-def test_a_side_of_no_known_layout_is_refused(side: Side) -> None:
-    """It has neither a facade nor the modules of the older layout."""
-    with side(), pytest.raises(ModuleNotFoundError, match=r"gdbench\.config"):
+@pytest.mark.parametrize("files", [{}, {"gate__in____init__": ""}])
+def test_a_side_of_before_the_facade_is_refused(side: Side, files: dict[str, str]) -> None:
+    """A base that is older than the facade cannot be used: the reason says so."""
+    with side(**files), pytest.raises(ImportError, match=r"has no gdbench\.gate\.facade.* older"):
         find_facade()
 
 
-def test_a_facade_that_cannot_be_imported_is_no_older_layout(side: Side) -> None:
+def test_a_facade_that_cannot_be_imported_is_not_taken_for_a_missing_one(side: Side) -> None:
     """A broken import behind a side's facade is reported as such, and not taken for a missing facade."""
     broken = {"gate__in____init__": "", "gate__in__facade": "import a_package_that_is_gone"}
     with side(**broken), pytest.raises(ModuleNotFoundError, match="a_package_that_is_gone"):
         find_facade()
-
-
-def test_a_side_of_before_the_facade_is_asked_by_its_modules(side: Side) -> None:
-    """A base of the older layout, flat at the top of the package, is compared with a head of today."""
-    config = (
-        "from contextlib import nullcontext as initialized\nplain = dict\ndef store(): pass\n"
-        "class Composed:\n    config, choices = {'lr': 0.1}, {'objective': 'own'}\n"
-        "class Composer:\n    def __init__(self, fixed): pass\n    def __call__(self, words): return Composed\n"
-    )
-    schema = "class Question:\n    @staticmethod\n    def parse(config, choices): return config, choices\n"
-    with side(config=config, schema=schema):
-        older = find_facade()
-        (composed,) = older.compose([([], [])])
-
-        assert older.parse(composed) == ({"lr": 0.1}, {"objective": "own"})
 
 
 def imports(file: Path) -> set[str]:
@@ -114,5 +100,4 @@ def test_a_side_is_used_through_its_facade_alone() -> None:
     workload = imports(GATE / "timing" / "workload.py")
 
     assert not imports(GATE / "probe.py")
-    assert not imports(GATE / "facade_loader.py")
     assert not {name for name in workload if not name.startswith("gdbench.gate.")}

@@ -134,7 +134,9 @@ class Program:
             if stage is None:
                 code = partial(make_steps, make, oracle, look=look, count=count)
                 walk = GraphBuilder(make, numbers, oracle, code, self.backend, laned=True, count=count)
-                stage = self._enter(walk, (id(oracle.fn), structure, count, *describe_inputs(at)), kind, at, origin)
+                stage = self._enter(
+                    walk, (id(oracle.fn), structure, count, id(look), *describe_inputs(at)), kind, at, origin
+                )
                 ready[id(oracle.fn), count, id(kind)] = stage
             x, k, inner, so_far, seen = stage.graph(*at)
             return x, CompiledState(k, hyper, inner, stage.after), so_far, seen

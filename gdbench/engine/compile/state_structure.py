@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 
 from gdbench.errors import Unavailable
+from gdbench.tree import put_lanes_last
 
-__all__ = ["Form", "assemble", "describe_form", "list_tensors", "list_values"]
+__all__ = ["Form", "assemble", "describe_form", "list_tensors", "list_values", "select_lanes"]
 
 PLAIN = (bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device)
 """Types whose values become constants of a graph."""
@@ -124,3 +125,12 @@ def _assemble(form: Form, tensors: Iterator[Tensor]) -> Any:
     if issubclass(kind, tuple):
         return kind(*parts)
     return kind(**dict(zip(form.detail, parts, strict=True)))
+
+
+def select_lanes(tree: Any, count: int, lanes: Tensor) -> Any:
+    """An x, or a method's state, of some of ``count`` lanes; a tensor without an axis of lanes stays as it is."""
+
+    def pick(leaf: Tensor) -> Tensor:
+        return put_lanes_last(leaf.detach()[lanes]) if leaf.shape[:1] == (count,) else leaf
+
+    return assemble(describe_form(tree), [pick(tensor) for tensor in list_tensors(tree)])

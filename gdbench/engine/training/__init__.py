@@ -1,1 +1,1 @@
-"""Runs of training workloads: the batches of their steps, and the ways to carry a module."""
+"""Runs of a training workload: batches, gradients of a module, and its judgement on train and held-out data."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from scipy import stats
 
-from gdbench.results.atomic import replace_atomically
+from gdbench.results.atomic import write_text
 from gdbench.results.user_paths import find_cache_folder
 
 __all__ = ["CalibrationResult", "InjectedSlowdown", "compute_share_interval", "load_detectable_slowdowns"]
@@ -64,8 +64,7 @@ class CalibrationResult:
         """Save for later comparisons on this machine; returns the file."""
         file = _locate_file(self.fingerprint, folder)
         file.parent.mkdir(parents=True, exist_ok=True)
-        with replace_atomically(file) as beside:
-            beside.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+        write_text(file, json.dumps(asdict(self), indent=1) + "\n")
         return file
 
 

@@ -9,7 +9,6 @@ which is twice as much and close to d1.
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import sys
 import sysconfig
@@ -31,8 +30,9 @@ from typing import Any
 import torch
 
 from gdbench.gate.timing.blocks import SharedStateError
+from gdbench.gate.timing.worker import load_package
 
-__all__ = ["ImportedTree", "TorchStateSnapshot", "load_package", "redirect_bytecode"]
+__all__ = ["ImportedTree", "TorchStateSnapshot", "redirect_bytecode"]
 
 PACKAGE = "gdbench"
 INSTALLED = tuple(
@@ -190,16 +190,3 @@ def redirect_bytecode(folder: str, roots: Sequence[Path]) -> None:
 
     sys.path_hooks.insert(0, find_in_trees)
     sys.path_importer_cache.clear()
-
-
-def load_package(folder: Path) -> None:
-    """Import the gdbench in a folder as ``gdbench``, without making anything else in that folder importable."""
-    package = folder / PACKAGE
-    spec = importlib.util.spec_from_file_location(
-        PACKAGE, package / "__init__.py", submodule_search_locations=[str(package)]
-    )
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[PACKAGE] = module
-    spec.loader.exec_module(module)

@@ -13,26 +13,26 @@ import json
 import os
 import platform
 import shutil
-import signal
-import subprocess
 import sys
 import tempfile
 import traceback
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TextIO
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from gdbench.gate.timing.blocks import Subject, SubjectSpec
 
-__all__ = ["WORKER", "Worker", "WorkerClient"]
+__all__ = ["Worker", "WorkerClient", "load_package"]
 
 WORKER = Path(__file__).resolve()
 HOME = WORKER.parents[3]
 """The folder of the gdbench that measures, which belongs to neither side."""
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 """Set before any library is loaded; a series that asks for more threads gets them from torch."""
+LAST_LINES = 2
+"""Lines of standard error that are shown of a worker that died."""
 
 
 class WorkerClient:
@@ -41,27 +41,19 @@ class WorkerClient:
     def __init__(self, python: Path, folder: Path, hash_seed: int) -> None:
         """Start one in a folder; memory layouts depend on the hash seed."""
         from gdbench.engine.git import make_clean_environment
+        from gdbench.gate.probe_client import start_process
 
         self.errors = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 - closed by __exit__
-        self.process = subprocess.Popen(
-            [str(python), "-P", str(WORKER)],
-            cwd=folder,
-            env={**make_clean_environment(), **ONE_THREAD, "PYTHONHASHSEED": str(hash_seed)},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self.errors,
-            text=True,
-            start_new_session=True,  # Ctrl-C is for the gate
-        )
+        environment = {**make_clean_environment(), **ONE_THREAD, "PYTHONHASHSEED": str(hash_seed)}
+        self.process = start_process(python, WORKER, folder, environment, self.errors)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-        with contextlib.suppress(BrokenPipeError), self.process:
-            pass
+        from gdbench.gate.probe_client import kill_process
+
+        kill_process(self.process)
         self.errors.close()
 
     def call(self, do: str, **arguments: Any) -> Any:
@@ -78,22 +70,18 @@ class WorkerClient:
 
     def receive(self) -> Any:
         """The answer to the oldest request that has none."""
+        from gdbench.gate.probe_client import read_last_lines
         from gdbench.gate.timing.blocks import BudgetTooSmall, MeasurementError, SharedStateError, WorkerDied
 
         assert self.process.stdout
         line = self.process.stdout.readline()
         if not line:
-            raise WorkerDied(f"its process ended early ({self._read_last_lines()})")
+            raise WorkerDied(f"its process ended early ({read_last_lines(self.errors, LAST_LINES)})")
         reply: Mapping[str, Any] = json.loads(line)
         if "error" in reply:
             kinds = {kind.__name__: kind for kind in (BudgetTooSmall, SharedStateError)}
             raise kinds.get(reply["kind"], MeasurementError)(f"{reply['kind']}: {reply['error']}")
         return reply["answer"]
-
-    def _read_last_lines(self) -> str:
-        self.errors.seek(0)
-        lines = [line.strip() for line in self.errors if line.strip()]
-        return "; ".join(lines[-2:]) or "no message"
 
 
 class Worker:
@@ -137,8 +125,9 @@ class Worker:
 
     def compose(self, tree: str, requests: Mapping[str, Any]) -> Any:
         """Compose every series with a tree's configurations and build it once; a reason for those that cannot be."""
+        from gdbench.gate.probe import describe_error
         from gdbench.gate.timing.blocks import SharedStateError
-        from gdbench.gate.timing.workload import Workload, compose_suite, describe_error
+        from gdbench.gate.timing.workload import Workload, compose_suite
 
         composed = compose_suite(self.trees[tree], requests)
         for name, answer in composed.items():
@@ -197,9 +186,10 @@ class Worker:
 
 def main() -> None:
     """Answer requests until the input ends."""
-    answers = _redirect_output()
-    _load_gdbench()
-    worker = Worker()
+    load_package(HOME)
+    from gdbench.gate.probe import redirect_output, write_line
+
+    output, worker = redirect_output(), Worker()
     try:
         for line in sys.stdin:
             request = json.loads(line)
@@ -208,8 +198,7 @@ def main() -> None:
             except Exception as error:
                 traceback.print_exc()
                 reply = {"error": " ".join(str(error).split()), "kind": type(error).__name__}
-            answers.write(json.dumps(reply) + "\n")
-            answers.flush()
+            write_line(output, reply)
     except BrokenPipeError:
         pass
     if worker.cache:  # the gate ends its workers itself: here it has been killed, and cannot remove the folder any more
@@ -217,16 +206,9 @@ def main() -> None:
     os._exit(0)
 
 
-def _redirect_output() -> TextIO:
-    """Standard output for answers alone; what a side's code prints goes to standard error."""
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-    return answers
-
-
-def _load_gdbench() -> None:
-    """Import the gdbench that this file belongs to, and nothing else from its folder."""
-    package = HOME / "gdbench"
+def load_package(folder: Path) -> None:
+    """Import the gdbench in a folder as ``gdbench``, without making anything else in that folder importable."""
+    package = folder / "gdbench"
     places = [str(package)]
     spec = importlib.util.spec_from_file_location("gdbench", package / "__init__.py", submodule_search_locations=places)
     assert spec

@@ -11,12 +11,12 @@ from typing import Any
 
 import torch
 
-from gdbench.gate.facade_loader import find_facade
+from gdbench.gate.probe import describe_error, find_facade
 from gdbench.gate.timing.blocks import CLOCKS, WALL_ONLY, BlockLimits, BlockTime, Subject, SubjectSpec, make_block_timer
 from gdbench.gate.timing.controls import ControlLoop
 from gdbench.gate.timing.dual_import import ImportedTree
 
-__all__ = ["Composed", "ScaledWorkload", "Workload", "compose_suite", "describe_error", "make_subject"]
+__all__ = ["Composed", "ScaledWorkload", "Workload", "compose_suite", "make_subject"]
 
 Composed = Mapping[str, Any]
 """A composed configuration as plain containers: ``config`` and ``choices``."""
@@ -30,11 +30,6 @@ def compose_suite(
         composed = find_facade().compose(requests.values())
         answers = dict(zip(requests, composed, strict=True))
     return {name: describe_error(one) if isinstance(one, Exception) else one for name, one in answers.items()}
-
-
-def describe_error(error: BaseException) -> str:
-    """An error in one line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split()) or 'no message'}"
 
 
 class Workload:

@@ -27,6 +27,7 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig
 
 from gdbench.config.hydra_plugins import register_configs
+from gdbench.results.atomic import replace_atomically
 from gdbench.sweeps.launchers import install
 
 __all__ = ["ImportableFunction", "Request", "launch_in_subprocess"]
@@ -134,9 +135,8 @@ def execute_request() -> None:
         reasons = _launch(request)
     except KeyboardInterrupt:
         sys.exit(130)
-    beside = folder / f".{REASONS}"
-    beside.write_text(json.dumps(reasons))
-    beside.replace(folder / REASONS)
+    with replace_atomically(folder / REASONS) as beside:
+        beside.write_text(json.dumps(reasons))
 
 
 def _exit_with_parent() -> None:

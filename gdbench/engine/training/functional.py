@@ -1,0 +1,162 @@
+"""The gradient of a module as a function of its parameters, for one run or for lanes of small networks at once.
+
+``torch.func.functional_call`` puts parameters and buffers into one shared module; ``vmap`` maps that over lanes. The
+buffers (running means of BatchNorm ...) belong to the oracle: each evaluation in training mode updates them, as it does
+in a module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gdbench.engine.training.batches import BatchSource
+from gdbench.engine.training.lane_batches import LaneBatches
+from gdbench.engine.training.lane_randomness import LaneRandomness
+from gdbench.objectives.base import Objective, cast
+from gdbench.objectives.training import Training, check_loss, make_module, split_state
+from gdbench.objectives.training_data import TRAIN, list_tensors
+from gdbench.optimizers.base import Step
+from gdbench.tree import Params, dot, leaves, rebuild
+
+__all__ = ["FunctionalOracle", "call_module", "make_lane_buffers", "split_batch"]
+
+Buffers = dict[str, Tensor]
+BatchOf = Callable[[int], tuple[Tensor, ...]]
+"""``batch_of(k)``: the tensors of the batch of step k, the last of them the targets."""
+
+
+def split_batch(batch: tuple[Tensor, ...]) -> tuple[tuple[Tensor, ...], Tensor]:
+    """The inputs and targets of a batch; a batch of one tensor is its own target."""
+    return (batch[:-1] or batch), batch[-1]
+
+
+def call_module(module: nn.Module, params: Any, buffers: Mapping[str, Tensor], inputs: tuple[Tensor, ...]) -> Any:
+    """The outputs of a module with these parameters and buffers; those in training mode update the buffers in place."""
+    return torch.func.functional_call(module, {**params, **buffers}, inputs)
+
+
+def make_lane_buffers(training: Training, seeds: Tensor, dtype: torch.dtype, device: torch.device) -> Buffers:
+    """The buffers and fixed parameters of new modules: those of one seed ``[]``, or of lanes with the seeds ``[L]``."""
+
+    def make(seed: int) -> Buffers:
+        fixed: Buffers = cast(split_state(make_module(training, seed)[0])[1], dtype, device)
+        return fixed
+
+    if not seeds.dim():
+        return make(int(seeds))
+    distinct, which = torch.unique(seeds, return_inverse=True)
+    made = [make(int(seed)) for seed in distinct]
+    return {name: torch.stack([one[name] for one in made])[which.to(device)] for name in made[0]}
+
+
+class FunctionalOracle:
+    """Losses and gradients of the batches of a training workload, in training mode.
+
+    Value and gradient at step k are of the batch of k and of the run's seed. In lanes ``x`` holds ``[L, *event]``.
+    """
+
+    full: None = None
+    split: None = None
+
+    def __init__(
+        self,
+        module: nn.Module,
+        objective: Objective,
+        seeds: Tensor,
+        batch_of: BatchOf,
+        buffers: Buffers,
+        shares_batches: bool = False,
+        randomness: LaneRandomness | None = None,
+    ) -> None:
+        """Take the code of a module in training mode.
+
+        ``shares_batches`` says that all lanes have the same batch; ``randomness`` draws for each lane what it draws.
+        """
+        assert objective.training is not None
+        self.module, self.objective, self.seeds, self.batch = module, objective, seeds, batch_of
+        self.laned, self.buffers, self.randomness = bool(seeds.dim()), buffers, randomness
+        self.shares_batches, self.loss = shares_batches, objective.training.loss
+
+    @classmethod
+    def alone(cls, module: nn.Module, objective: Objective, seed: int) -> FunctionalOracle:
+        """The oracle of one run."""
+        training = objective.training
+        assert training is not None
+        seeds, leaf = torch.tensor(seed), leaves(objective.start_at(seed))[0]
+        buffers = make_lane_buffers(training, seeds, leaf.dtype, leaf.device)
+        return cls(module, objective, seeds, BatchSource(objective, seed, leaf.device).batch, buffers)
+
+    @classmethod
+    def in_lanes(cls, module: nn.Module, objective: Objective, seeds: Tensor, draws: bool) -> FunctionalOracle:
+        """The oracle of lanes with the seeds ``[L]``, whose training data are tensors."""
+        training = objective.training
+        assert training is not None
+        tensors = list_tensors(objective.data, TRAIN)
+        device = tensors[0].device
+        batches = LaneBatches(tensors, training.batch, seeds)
+        return cls(
+            module,
+            objective,
+            seeds,
+            batches.batch,
+            make_lane_buffers(training, seeds, leaves(objective.start_at(int(seeds[0])))[0].dtype, device),
+            batches.which is None,
+            LaneRandomness(seeds) if draws else None,
+        )
+
+    def select(self, lanes: Tensor) -> FunctionalOracle:
+        """The oracle of some of the lanes, with their buffers as they are."""
+        part = FunctionalOracle.in_lanes(self.module, self.objective, self.seeds[lanes.cpu()], bool(self.randomness))
+        part.buffers = {name: buffer[lanes] for name, buffer in self.buffers.items()}
+        return part
+
+    def value(self, x: Params, k: Step) -> Tensor:
+        """The loss of the batch of step k, ``[]`` or ``[L]``."""
+        with torch.no_grad():
+            return self._evaluate(x, k)
+
+    def grad(self, x: Params, k: Step) -> tuple[Tensor, Params]:
+        """The same, and its gradient."""
+        x = {name: leaf.detach().requires_grad_() for name, leaf in x.items()}  # type: ignore[union-attr]
+        loss = self._evaluate(x, k)
+        total = loss.sum() if self.laned else loss
+        return loss.detach(), rebuild(x, torch.autograd.grad(total, leaves(x), materialize_grads=True))
+
+    def hvp(self, x: Params, v: Params, k: Step) -> Params:
+        """Its Hessian at x times v."""
+        x = {name: leaf.detach().requires_grad_() for name, leaf in x.items()}  # type: ignore[union-attr]
+        loss = self._evaluate(x, k)
+        slopes = torch.autograd.grad(
+            loss.sum() if self.laned else loss, leaves(x), create_graph=True, materialize_grads=True
+        )
+        along = dot(rebuild(x, slopes), v, laned=False)
+        return rebuild(x, torch.autograd.grad(along, leaves(x), materialize_grads=True))
+
+    def _evaluate(self, x: Params, k: Step) -> Tensor:
+        batch = self.batch(int(k))
+        buffers = {name: buffer.clone() for name, buffer in self.buffers.items()}
+        one = not self.laned
+        loss = self._evaluate_one(x, buffers, batch) if one else self._evaluate_lanes(x, buffers, batch, int(k))
+        self.buffers = {name: buffer.detach() for name, buffer in buffers.items()}
+        return loss
+
+    def _evaluate_lanes(self, x: Params, buffers: Buffers, batch: tuple[Tensor, ...], k: int) -> Tensor:
+        axes = (0, 0, None if self.shares_batches else 0)
+        if self.randomness is None:
+            return torch.func.vmap(self._evaluate_one, in_dims=axes)(x, buffers, batch)
+        with self.randomness.of_step(k) as randomness:
+
+            def evaluate(x: Params, buffers: Buffers, batch: tuple[Tensor, ...], lane: Tensor) -> Tensor:
+                randomness.lane = lane
+                return self._evaluate_one(x, buffers, batch)
+
+            lanes = torch.arange(len(self.seeds))
+            return torch.func.vmap(evaluate, in_dims=(*axes, 0))(x, buffers, batch, lanes)
+
+    def _evaluate_one(self, x: Params, buffers: Buffers, batch: tuple[Tensor, ...]) -> Tensor:
+        inputs, targets = split_batch(batch)
+        return check_loss(self.loss(call_module(self.module, x, buffers, inputs), targets))
