@@ -109,10 +109,12 @@ def _order_runs(status: Array, steps_to_target: Array) -> Array:
 
 
 def _time_warmup(cell: Cell, row: int, clock: Clock) -> float:
-    """Seconds of a method's first use here (imports, lazy dispatch), on another objective; NaN if compiled."""
-    if (
-        cell.make_method.is_compiled
-    ):  # a compiled step belongs to its objective: compile it for a single run, if it is not yet
+    """Seconds of a method's first use here (imports, lazy dispatch), on another objective; NaN where it has none.
+
+    A compiled step belongs to its objective, and is compiled here for a single run if it is not yet; a module has no
+    other objective.
+    """
+    if cell.make_method.is_compiled or cell.make_method.uses_module:
         time_call(lambda: descent(cell.solo_method(row), cell.oracle(False), cell.start(0), range(1)), clock)
         return np.nan
     method = cell.solo_method(row)
