@@ -17,6 +17,12 @@ from gdbench.engine.random_state import compute_number
 from gdbench.objectives.training_data import compute_epoch_order
 
 BATCH, LR, WEIGHT_DECAY, MAX_NORM, WARMUP, START = 32, 3e-3, 0.05, 1.0, 20, 0.01
+SETTINGS = (
+    *("optimizer=adamw", f"lr={LR}", f"optimizer.weight_decay={WEIGHT_DECAY}"),
+    *("optimizer.groups={no_decay:{weight_decay:0.0}}", "clip=norm", f"clip.max_norm={MAX_NORM}"),
+    *("schedule=warmup_cosine", f"schedule.warmup={WARMUP}", f"schedule.start={START}"),
+)
+"""The same training in gdbench's words."""
 
 
 def make_module() -> nn.Module:

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from speed.training_script import BATCH, LR, START, WARMUP, WEIGHT_DECAY, make_data, make_module, train
+from speed.training_script import BATCH, SETTINGS, make_data, make_module, train
 from support.training import build_training_cell, run_steps
 
 from gdbench import Training
 
 STEPS = 220
-SETTINGS = (
-    *("optimizer=adamw", f"lr={LR}", f"optimizer.weight_decay={WEIGHT_DECAY}"),
-    *("optimizer.groups={no_decay:{weight_decay:0.0}}", "clip=norm", "clip.max_norm=1.0"),
-    *("schedule=warmup_cosine", f"schedule.warmup={WARMUP}", f"schedule.start={START}"),
-)
 
 
 @pytest.mark.parametrize("seed", [0, 3])
