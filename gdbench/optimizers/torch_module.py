@@ -110,7 +110,8 @@ def make_evaluation(
 ) -> Callable[[Any, Step, ModuleState], tuple[Tensor, Point]]:
     """Build the evaluation of a step's batch: loss and gradient, with ``.grad`` set for the optimizer."""
     create_graph, sparse = spec.uses_graph, issubclass(spec.kind, SparseAdam)
-    backward = partial(add_gradients, training, make_autocast(training), create_graph)
+    backward = add_graph if create_graph else run_backward
+    add = partial(add_gradients, training, make_autocast(training), backward)
 
     def evaluate(oracle: BatchOracle, k: Step, state: ModuleState) -> tuple[Tensor, Point]:
         point, optimizer, module, scaler = state
@@ -118,7 +119,7 @@ def make_evaluation(
             module.train()
         for leaf in point.values():
             leaf.grad = None
-        loss = backward(module, oracle.batch(k), scaler)  # type: ignore[arg-type]
+        loss = add(state, oracle.batch(k))  # type: ignore[arg-type]
         if scaler is not None:
             scaler.unscale_(optimizer)
         grad = read_gradients(point)
@@ -134,23 +135,35 @@ def make_evaluation(
 def add_gradients(
     training: Training,
     autocast: Callable[[Tensor], AbstractContextManager[object]],
-    create_graph: bool,
-    module: nn.Module,
+    backward: Callable[[Tensor, Point], None],
+    state: ModuleState,
     batch: tuple[Tensor, ...],
-    scaler: GradScaler | None,
 ) -> Tensor:
     """Add the gradient of a batch's mean loss to ``.grad``, micro-batch by micro-batch, and return the loss."""
+    point, _, module, scaler = state
     total, samples = None, len(batch[-1])
     for *inputs, targets in split_into_micro_batches(batch, training.accumulate):
         with autocast(targets):
             loss = check_loss(training.loss(module(*(inputs or (targets,))), targets))
         if len(targets) < samples:
             loss = loss * (len(targets) / samples)
-        scaled = loss if scaler is None else scaler.scale(loss)
-        scaled.backward(create_graph=create_graph)  # type: ignore[no-untyped-call]
+        backward(loss if scaler is None else scaler.scale(loss), point)
         total = loss.detach() if total is None else total + loss.detach()
     assert total is not None
     return total
+
+
+def run_backward(loss: Tensor, point: Point) -> None:
+    """Add the gradient of a loss to ``.grad``."""
+    loss.backward()  # type: ignore[no-untyped-call]
+
+
+def add_graph(loss: Tensor, point: Point) -> None:
+    """Add a gradient that can be differentiated to ``.grad``: ``backward(create_graph=True)`` warns of its cycles."""
+    slopes = torch.autograd.grad(loss, leaves(point), create_graph=True, allow_unused=True)
+    for leaf, slope in zip(leaves(point), slopes, strict=True):
+        if slope is not None:
+            leaf.grad = slope if leaf.grad is None else leaf.grad + slope
 
 
 def split_into_micro_batches(batch: tuple[Tensor, ...], parts: int) -> list[tuple[Tensor, ...]]:
