@@ -14,6 +14,10 @@ from torch.nn import functional as F
 import gdbench
 from gdbench import Training
 from gdbench.engine.descent import descent
+from gdbench.engine.training.functional import FunctionalOracle
+from gdbench.objectives.training import build_training_objective
+from gdbench.optimizers.torch_construction import OptimizerSpec
+from gdbench.optimizers.torch_module import module_method
 from gdbench.tree import leaves
 
 GENERATOR = torch.Generator().manual_seed(0)
@@ -210,3 +214,23 @@ def test_labels_out_of_range_fail_the_row(tmp_path: Any) -> None:
     assert failed["status"] == "failed"
     assert "out of bounds" in failed["error"]
     assert "\n" not in failed["error"]
+
+
+def test_float16_scales_the_loss_and_steps_past_overflow() -> None:
+    """Gradients in float16 are those of float32 to its precision; a step whose gradients overflow is left out."""
+    objective = build_training_objective(workload(make_plain, autocast="float16"))
+    method = module_method(workload(make_plain, autocast="float16"), 0, OptimizerSpec(torch.optim.SGD, {"lr": 0.1}))
+    oracle, x = FunctionalOracle.alone(make_plain(), objective, 0), objective.start_at(0)
+    state = method.init(x)
+    _, _, info = method.step(oracle, 0, x, state)
+    plain = module_method(workload(make_plain), 0, OptimizerSpec(torch.optim.SGD, {"lr": 0.1}))
+    _, _, expected = plain.step(oracle, 0, x, plain.init(x))
+    _, copied = method.copy(state.point, state)
+    before = state.module.state_dict()["0.weight"].clone()
+    copied.scaler.scale(torch.zeros(()))  # it makes its tensors when it is first used
+    copied.scaler.update(1e30)
+    method.step(oracle, 1, copied.point, copied)
+
+    assert all(torch.allclose(info[1][name], slope, atol=2e-3) for name, slope in expected[1].items())
+    assert torch.equal(copied.module.state_dict()["0.weight"], before)
+    assert (float(state.scaler.get_scale()), float(copied.scaler.get_scale())) == (65536.0, float(torch.tensor(5e29)))
