@@ -13,7 +13,7 @@ from gdbench.engine.factory_import import check_arguments
 from gdbench.objectives.base import Objective
 from gdbench.objectives.training import make_module
 from gdbench.optimizers.base import Hyper, Method
-from gdbench.optimizers.grouped import grouped
+from gdbench.optimizers.method_groups import group_methods
 from gdbench.optimizers.parameter_groups import LR_SCALE, ParameterGroup, assign_groups, parse_rules
 from gdbench.optimizers.torch_construction import torch_arguments
 
@@ -83,6 +83,6 @@ def make_grouped(
     names = [group.names for group in groups]
 
     def make_method(hyper: Mapping[str, Hyper]) -> Method:
-        return grouped([make(replace_numbers(hyper, group.options)) for group in groups], names)
+        return group_methods([make(replace_numbers(hyper, group.options)) for group in groups], names)
 
     return make_method

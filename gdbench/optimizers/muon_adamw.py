@@ -6,7 +6,7 @@ from torch import Tensor
 
 from gdbench.optimizers.adam import adamw
 from gdbench.optimizers.base import Hyper, Method
-from gdbench.optimizers.grouped import combine_methods
+from gdbench.optimizers.method_groups import combine_methods
 from gdbench.optimizers.muon import muon
 
 __all__ = ["muon_adamw"]

@@ -12,7 +12,7 @@ from gdbench import UsageError
 from gdbench.errors import Unavailable
 from gdbench.optimizers import Method
 from gdbench.optimizers.adam import adamw
-from gdbench.optimizers.grouped import grouped
+from gdbench.optimizers.method_groups import group_methods
 from gdbench.optimizers.parameter_free import prodigy
 from gdbench.optimizers.parameter_groups import assign_groups, parse_rules
 from gdbench.optimizers.sgd import gd
@@ -129,7 +129,7 @@ def test_every_group_moves_as_it_would_by_itself() -> None:
     """A grouped method gives each part the points that its own method gives that part."""
     x = {"a": torch.tensor([1.0, 2.0]), "b": torch.tensor([[3.0]]), "c": torch.tensor(4.0)}
     first, second = adamw(0.1, weight_decay=0.5), gd(0.2)
-    together = descend(grouped([first, second], [["a", "c"], ["b"]]), x)
+    together = descend(group_methods([first, second], [["a", "c"], ["b"]]), x)
 
     assert list(together) == ["a", "b", "c"]
     apart = {**descend(first, {"a": x["a"], "c": x["c"]}), **descend(second, {"b": x["b"]})}
@@ -139,4 +139,4 @@ def test_every_group_moves_as_it_would_by_itself() -> None:
 def test_a_method_with_numbers_over_all_parameters_is_not_grouped() -> None:
     """Where an update depends on all tensors, groups would change what it is: that is said."""
     with pytest.raises(Unavailable, match="needs a method that updates every tensor by itself"):
-        grouped([prodigy(1.0), prodigy(1.0)], [["a"], ["b"]])
+        group_methods([prodigy(1.0), prodigy(1.0)], [["a"], ["b"]])

@@ -12,7 +12,7 @@ from gdbench.errors import Unavailable
 from gdbench.optimizers.base import Method, Oracle, Step, StepFields
 from gdbench.tree import Params
 
-__all__ = ["combine_methods", "grouped"]
+__all__ = ["combine_methods", "group_methods"]
 
 Point = dict[str, Tensor]
 Split = Callable[[Point, bool], Sequence[Point]]
@@ -54,7 +54,7 @@ def combine_methods(methods: Sequence[Method], split: Split) -> Method:
     return Method(partial(init, False), step, init_lanes=partial(init, True), leafwise=True)
 
 
-def grouped(methods: Sequence[Method], names: Sequence[Sequence[str]]) -> Method:
+def group_methods(methods: Sequence[Method], names: Sequence[Sequence[str]]) -> Method:
     """Combine methods for the parameters of these names, one list of names for each method.
 
     Raises Unavailable for methods whose update of a tensor depends on others: groups would change what they are.
