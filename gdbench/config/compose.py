@@ -27,7 +27,7 @@ from gdbench.config.hydra_plugins import register_configs
 from gdbench.config.hydra_schema import check_hydra_override, is_name
 from gdbench.config.hydra_settings import check_callbacks, check_hydra_node
 from gdbench.config.override_parser import parse_overrides
-from gdbench.config.schema import FACTORY_KEYS, GROUPS, SETTINGS
+from gdbench.config.schema import FACTORY_KEYS, GROUPS, PARAMETER_GROUPS, SETTINGS
 from gdbench.config.unknown_keys import describe_choice, describe_unknown_key
 from gdbench.errors import UsageError
 
@@ -197,7 +197,9 @@ class Composer:
 def _list_own_keys(composed: Composed, key: str) -> list[str]:
     """The settings of the chosen option of a key's group."""
     group = composed.config.get(key.partition(".")[0])
-    return [str(name) for name in group if name not in FACTORY_KEYS] if isinstance(group, DictConfig) else []
+    if not isinstance(group, DictConfig):
+        return []
+    return sorted((str(name) for name in group if name not in FACTORY_KEYS), key=lambda name: name == PARAMETER_GROUPS)
 
 
 def check_options(

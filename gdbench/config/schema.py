@@ -13,6 +13,7 @@ __all__ = [
     "GROUPS",
     "IMPLS",
     "METRICS",
+    "PARAMETER_GROUPS",
     "SCALAR_SETTINGS",
     "SETTINGS",
     "SWEEP_SETTINGS",
@@ -33,6 +34,8 @@ METRICS = (
 """Metrics of a search; lower is better (``gdbench.analysis.tuning_metric``)."""
 FACTORY_KEYS = ("_target_", "manual", "torch", "default_lr")
 """Keys of an objective or optimizer that name its factory or default; all others are its parameters."""
+PARAMETER_GROUPS = "groups"
+"""The key of an optimizer under which its parameter groups stand, options by rule; null where there are none."""
 FACTS = ("smoothness", "strong_convexity", "minimum")
 """Parameters of an optimizer that default to the objective's own constant where they are null."""
 AROUND = {"schedule": "constant", "clip": "none", "noise": "none"}

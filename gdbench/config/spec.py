@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ from gdbench.config.schema import (
     GROUPS,
     IMPLS,
     METRICS,
+    PARAMETER_GROUPS,
     SCALAR_SETTINGS,
     SETTINGS,
     SWEEP_SETTINGS,
@@ -86,6 +88,8 @@ class CellSpec:
             if config[name] is not None:
                 check_number(name, config[name], SHORTEST_LIMIT_S)
         optimizer = dict(config["optimizer"])
+        if optimizer.get(PARAMETER_GROUPS) is None:  # none were asked for: a configuration may not know the key
+            optimizer.pop(PARAMETER_GROUPS, None)
         numbers = {f"optimizer.{key}": value for key, value in optimizer.items() if _is_batchable(key, value)}
         given = {**{name: config[name] for name in ("lr", "lr_scale", "seed")}, **numbers}
         axes = tuple(Axis(name, value, config["points"]) for name, value in given.items())
@@ -163,7 +167,11 @@ class CellSpec:
             "objective": self.objective,
             **{f"objective.{key}": value for key, value in self.objective_config.items() if key not in FACTORY_KEYS},
             "optimizer": self.optimizer,
-            **{f"optimizer.{key}": value for key, value in self.optimizer_config.items() if key not in FACTORY_KEYS},
+            **{
+                f"optimizer.{key}": json.dumps(value) if isinstance(value, Mapping) else value
+                for key, value in self.optimizer_config.items()
+                if key not in FACTORY_KEYS
+            },
             "impl": self.impl,
             "steps": self.steps,
             "target": self.target,

@@ -52,6 +52,8 @@ class MethodFactory:
     """Whether a method takes hyper-parameters with a lane axis."""
     program: Program | None = None
     """The compiled program, where there is one."""
+    uses_module: bool = False
+    """Whether its steps train the module of a workload itself."""
 
     @property
     def is_compiled(self) -> bool:

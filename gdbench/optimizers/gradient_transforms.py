@@ -36,7 +36,7 @@ NOISE_STREAM = 0x5DEECE66D
 def clip_norm(max_norm: float = 1.0) -> Clip:
     """Clip by norm, ``g min(1, max_norm / (|g| + 1e-6))``, |g| over all parameters of a run.
 
-    Equal to torch.nn.utils.clip_grad_norm_.
+    Equal to torch.nn.utils.clip_grad_norm_, on one run to the last bit.
     """
     limit = check_number("clip.max_norm", max_norm, above=True)
 
@@ -66,7 +66,12 @@ def normalise(norm: float = 1.0) -> Clip:
 
 
 def _norm(grad: Params, laned: bool) -> Tensor:
-    length: Tensor = torch.linalg.vector_norm(flatten(grad, laned), dim=-1)
+    """The norm over all parameters as torch computes it: of the norms of the tensors."""
+    norms = [
+        torch.linalg.vector_norm(leaf.reshape(leaf.shape[0], -1) if laned else leaf.reshape(-1), dim=-1)
+        for leaf in leaves(grad)
+    ]
+    length: Tensor = norms[0] if len(norms) == 1 else torch.linalg.vector_norm(torch.stack(norms, dim=-1), dim=-1)
     return length
 
 

@@ -8,12 +8,12 @@ import signal
 from pathlib import Path
 
 import pytest
-from gdbench.results.sweep_lookup import find_sweep
 from support.processes import Done, Processes
 
 import gdbench
 from gdbench.results.archive import pack_sweeps
 from gdbench.results.folder_layout import find_sweep_folders
+from gdbench.results.sweep_lookup import find_sweep
 
 VERBS = {
     "run": ("optimizer=gd lr=0.01 steps=5 timing=off name=new", 15),
