@@ -58,7 +58,7 @@ class Training:
     autocast: str | None = None
     """The dtype of forward passes where torch allows it, bfloat16 or float16; None: that of the run."""
     judged: int | None = None
-    """The first so many samples of ``train`` are judged; None: as many as are held out, at least 1,024."""
+    """The first so many samples of ``train`` are judged; None: as many as are held out, at least 256."""
     source: str = ""
 
     def __post_init__(self) -> None:
