@@ -34,7 +34,7 @@ from gdbench.optimizers.torch_construction import (
     public_name,
     torch_arguments,
 )
-from gdbench.optimizers.torch_module import check_autocast, module_method
+from gdbench.optimizers.torch_module import check_autocast, module_method, refuse_function
 from gdbench.optimizers.torch_needs import read_needs
 from gdbench.optimizers.torch_optim import function_method
 from gdbench.tree import Params, tree_map
@@ -81,6 +81,8 @@ def _make_manual_factory(
 ) -> MethodFactory:
     check_arguments(factory, {**fixed, **dict.fromkeys(list_hyper_names(spec), 0.0)}, "optimizer", spec.optimizer)
 
+    if objective is not None and objective.training is not None:
+        refuse_function(objective.training)
     project = objective.project if objective else None
     ours = is_ours(factory)
 

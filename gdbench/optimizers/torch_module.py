@@ -22,7 +22,7 @@ from gdbench.optimizers.torch_construction import OptimizerSpec, public_name
 from gdbench.optimizers.torch_steps import make_torch_method
 from gdbench.tree import Params, leaves
 
-__all__ = ["BatchOracle", "ModuleState", "check_autocast", "module_method"]
+__all__ = ["BatchOracle", "ModuleState", "check_autocast", "module_method", "refuse_function"]
 
 Point = dict[str, Tensor]
 
@@ -230,6 +230,15 @@ def make_autocast(training: Training) -> Callable[[Tensor], AbstractContextManag
         return lambda tensor: nothing
     dtype = getattr(torch, training.autocast)
     return lambda tensor: torch.autocast(tensor.device.type, dtype)
+
+
+def refuse_function(training: Training) -> None:
+    """Raise Unavailable where a workload asks for what a function of its parameters does not do."""
+    for name in ("autocast", "accumulate"):
+        if getattr(training, name) not in (None, 1):
+            raise Unavailable(
+                f"Training({name}={getattr(training, name)!r}) is of the module's own steps: use impl=torch"
+            )
 
 
 def check_autocast(training: Training, device: torch.device) -> None:

@@ -168,6 +168,15 @@ def test_float16_on_a_cpu_is_unavailable(tmp_path: Any) -> None:
     )
 
 
+@pytest.mark.parametrize("more", [{"autocast": "bfloat16"}, {"accumulate": 2}], ids=str)
+def test_a_function_refuses_what_only_a_module_does(tmp_path: Any, more: dict[str, Any]) -> None:
+    """The pure methods neither cast nor accumulate: their row is unavailable and names the other way."""
+    refused = row(workload(**more), optimizer="adam", impl="manual", outputs=tmp_path)
+
+    assert refused["status"] == "unavailable"
+    assert "is of the module's own steps: use impl=torch" in refused["error"]
+
+
 def test_a_closure_is_called_and_counted(tmp_path: Any) -> None:
     """L-BFGS evaluates the module several times a step, all of which count."""
     done = row(workload(make_plain), optimizer="lbfgs", lr=0.5, outputs=tmp_path, timing="quick")
