@@ -6,6 +6,7 @@ import gc
 import os
 import shlex
 import shutil
+import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -14,6 +15,9 @@ import pytest
 from hypothesis import settings
 from support.leftovers import list_children, list_repository
 from support.processes import Done, Process, Processes
+
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as in a job in the background of a script
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Two workers of pytest on two cores: more threads than one each would spin while they wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
