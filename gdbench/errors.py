@@ -48,14 +48,14 @@ class NotMeasured(Exception):
 
 
 def format_install_command(extra: str) -> str:
-    """Word the shell command that installs an extra: ``pip install -e '/my/gdbench[mlflow]'``.
+    """Word the shell command that installs an extra: ``pip install -c constraints.txt -e '.[mlflow]'``, with paths.
 
     gdbench is on no package index yet: in an editable checkout the command names its folder, elsewhere the URL of the
-    repository in the package's metadata.
+    repository in the package's metadata. Versions are held to those of ``constraints.txt``, where there is one.
     """
     checkout = Path(__file__).parents[1]
     if (checkout / "pyproject.toml").is_file():
-        return f"pip install -e '{checkout}[{extra}]'"
+        return f"pip install -c '{checkout / 'constraints.txt'}' -e '{checkout}[{extra}]'"
     return f"pip install 'gdbench[{extra}] @ git+{_repository()}'"
 
 

@@ -38,7 +38,7 @@ def compare(
             raise UsageError("compare --settings prints lines: leave out --format, --to and --open, or --settings.")
         _print_differences(a, b, outputs, json)
         return
-    places = find_place(a, outputs), find_place(b, outputs)
+    places = _find_sweep_place(a, outputs), _find_sweep_place(b, outputs)
     if json:
         from gdbench.analysis.run_matching import match_runs
         from gdbench.report.json_format import runs_as_json
@@ -56,6 +56,21 @@ def compare(
             output_folder("compare", places, outputs),
             build_comparison,
         )
+
+
+def _find_sweep_place(word: str, outputs: Path) -> Path:
+    """The folder of a sweep; ``UsageError`` that names --settings where the word is a run."""
+    from gdbench.results.catalog import SweepNotFound
+    from gdbench.results.lookup import has_run
+
+    try:
+        return find_place(word, outputs)
+    except SweepNotFound:
+        if not has_run(word, outputs):
+            raise
+        raise UsageError(
+            f"{word} is a run, and compare reports on sweeps: write compare A B --settings, which compares two runs."
+        ) from None
 
 
 def _print_differences(a: str, b: str, outputs: Path, json: bool) -> None:

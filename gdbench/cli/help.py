@@ -121,14 +121,16 @@ Verbs (python -m gdbench VERB --help explains one)
                     a step, or run slower? For CI: gate --help
 
 Options
-  -m, --multirun    a sweep over values with commas: lr, seed and numbers of the
+  -m, --multirun    a sweep, also of one value; may be left out where a value
+                    has commas: lr, seed and numbers of the
                     optimizer become lanes of one cell, all else becomes cells
   --dry-run         list the cells, and run nothing
   --config-dir DIR  a folder of your own with objective/*.yaml, optimizer/*.yaml
                     and the Python modules they name
   hydra/sweeper=optuna
-                    with -m: Optuna proposes the cells
-                    (hydra.sweeper.n_trials=20; pip install -e '.[optuna]')
+                    in a sweep: Optuna proposes the cells
+                    (hydra.sweeper.n_trials=20; needs
+                    pip install -c constraints.txt -e '.[optuna]')
   --all-runs        one row per run, instead of one for all seeds of a
                     configuration
   --quiet           print no progress and no table

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,8 +12,6 @@ from gdbench.errors import UsageError
 
 __all__ = ["show"]
 
-RUN_ID = re.compile(r"[0-9a-f]{0,16}")
-"""What the start of a run_id may look like."""
 NO_CONFIGURATION = "(no configuration file)\n"
 
 
@@ -43,7 +40,7 @@ def show(
 def _find(word: str | None, outputs: Path) -> tuple[Path | None, Any]:
     """The sweep that ``word`` names (the newest for None), or else None and the latest row of the run that it names."""
     from gdbench.results.catalog import SweepNotFound, find_newest_sweep, find_sweep
-    from gdbench.results.lookup import find_run
+    from gdbench.results.lookup import find_run, has_run
 
     if word is None:
         return find_newest_sweep(outputs), None
@@ -52,7 +49,7 @@ def _find(word: str | None, outputs: Path) -> tuple[Path | None, Any]:
     try:
         return find_sweep(word, outputs), None
     except UsageError as error:
-        if RUN_ID.fullmatch(word) and _has_run(word, outputs):
+        if has_run(word, outputs):
             return None, find_run(word, outputs)
         if not isinstance(error, SweepNotFound):
             raise
@@ -62,16 +59,6 @@ def _find(word: str | None, outputs: Path) -> tuple[Path | None, Any]:
             " folder or name, as python -m gdbench sweeps lists them; or the first digits of a run_id, from the"
             " table that show SWEEP prints."
         ) from None
-
-
-def _has_run(start: str, outputs: Path) -> bool:
-    """Whether the run_id of any run begins with ``start``."""
-    from gdbench.results.load import load
-
-    try:
-        return bool(load(outputs, columns=["run_id"])["run_id"].str.startswith(start, na=False).any())
-    except UsageError:  # no sweep
-        return False
 
 
 def _show_sweep(sweep: Path, all_runs: bool, json: bool) -> None:

@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gdbench.errors import UsageError, did_you_mean
+from gdbench.errors import UsageError, did_you_mean, format_count
 from gdbench.results.arrow import to_pandas
 from gdbench.results.columns import describe_columns
 from gdbench.results.damaged_files import DamagedFile
@@ -60,6 +60,8 @@ def load(
     named = set(sources)
     tables = [rows for place in places if (rows := _read_source(place, table, columns, place in named)) is not None]
     if not tables:
+        if len(places) == 1 and is_sweep(places[0]) and table == "runs":
+            raise UsageError(_describe_empty(places[0]))
         raise UsageError(
             f"nothing to load at {', '.join(map(str, sources))}: no {table}.parquet is there. Run a sweep first."
         )
@@ -68,6 +70,23 @@ def load(
     origins = [str(source.absolute()) for source in sources]
     rows.attrs["folder"] = origins[0] if len(origins) == 1 else origins
     return rows
+
+
+def _describe_empty(folder: Path) -> str:
+    """The error line for a sweep without rows: whether it runs, how many cells it has, how to resume it."""
+    from gdbench.results.catalog import count_planned_cells  # which reads folders by this module
+    from gdbench.results.sweep_folder import is_locked
+
+    cells = format_count(count_planned_cells(folder), "cell")
+    if is_locked(folder):
+        return (
+            f"{folder} has no rows yet: it is running, and none of {cells} has ended. Follow it:"
+            f" python -m gdbench sweeps watch {folder}."
+        )
+    return (
+        f"{folder} has no rows: it was interrupted before any of {cells} had ended. Resume it: python -m gdbench"
+        f" resume={folder}."
+    )
 
 
 def find_origin_folders(origin: str | Sequence[str]) -> list[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -10,7 +11,10 @@ from gdbench.errors import UsageError
 from gdbench.results.folder_layout import find_sweep_folders
 from gdbench.results.load import load
 
-__all__ = ["find_run", "find_sweep_of_run", "load_trace"]
+__all__ = ["find_run", "find_sweep_of_run", "has_run", "load_trace"]
+
+RUN_ID = re.compile(r"[0-9a-f]{0,16}")
+"""What the start of a run_id may look like."""
 
 
 def find_run(run: str, folder: Path) -> pd.Series:
@@ -21,6 +25,16 @@ def find_run(run: str, folder: Path) -> pd.Series:
         near = ", ".join(found["run_id"].unique()[:5]) if len(found) else "none"
         raise UsageError(f"RUN={run} must name one run of {folder}; it begins {near}. They are in the column run_id.")
     return found.sort_values("started_at").iloc[-1]
+
+
+def has_run(start: str, folder: Path) -> bool:
+    """Whether the run_id of any run of a folder begins with ``start``."""
+    if not RUN_ID.fullmatch(start):
+        return False
+    try:
+        return bool(load(folder, columns=["run_id"])["run_id"].str.startswith(start, na=False).any())
+    except UsageError:  # no sweep
+        return False
 
 
 def find_sweep_of_run(folder: Path, row: pd.Series) -> Path:

@@ -23,6 +23,7 @@ from gdbench.config.hydra_errors import translate_error
 from gdbench.config.hydra_loader import ConfigLoader
 from gdbench.config.hydra_plugins import register_configs, register_sweeper
 from gdbench.config.hydra_settings import check_hydra_words
+from gdbench.config.override_parser import parse_overrides
 from gdbench.config.schema import GROUPS, Settings
 from gdbench.errors import UsageError
 from gdbench.sweeps.hydra_sweeper import BatchingSweeper
@@ -128,7 +129,8 @@ def _compose_and_run(task: HydraTask, command: CommandLine, seen: list[str]) -> 
     """Let Hydra compose, call callbacks, and call our task or the sweeper."""
     app = Hydra("gdbench", task.loader)
     name = command.args.config_name or CONFIG_NAME
-    mode = RunMode.MULTIRUN if command.args.multirun else _find_mode(app, name, seen)
+    sweeps = command.args.multirun or (not command.args.run and has_sweep(command.overrides))
+    mode = RunMode.MULTIRUN if sweeps else _find_mode(app, name, seen)
     if mode == RunMode.RUN:
         result = app.run(name, task, [*seen, "hydra.mode=RUN"]).return_value
     else:
@@ -136,6 +138,12 @@ def _compose_and_run(task: HydraTask, command: CommandLine, seen: list[str]) -> 
     if isinstance(result, SweepResult):
         return result
     return task.finished[-1] if task.finished else None
+
+
+def has_sweep(overrides: Sequence[str]) -> bool:
+    """Whether a setting has several values or an interval, which makes a sweep without -m; a list or text has one."""
+    ours = [word for word in overrides if not word.lstrip("+~").startswith(("hydra", "tracker="))]
+    return any(override.is_sweep_override() for override in parse_overrides(ours))
 
 
 def _find_mode(app: Hydra, name: str, seen: Sequence[str]) -> RunMode:

@@ -18,6 +18,7 @@ from gdbench.errors import UsageError, did_you_mean, format_count
 from gdbench.results import sweep_folder
 from gdbench.results.atomic import write_json
 from gdbench.results.environment_file import read_start_time
+from gdbench.results.labels import check_label
 from gdbench.results.load import load_cells
 from gdbench.results.user_paths import expand_user
 from gdbench.sweeps.fingerprint import cell_fingerprint, explain_incomparable, spec_half
@@ -62,6 +63,8 @@ class ResumeRequest:
                 " Allowed: null, failed."
             )
         name, resume = (None if config[key] is None else str(config[key]) for key in ("name", "resume"))
+        if name:
+            check_label("name", name)
         outputs, resume = (None if place is None else str(expand_user(place)) for place in (config["outputs"], resume))
         return cls(outputs or "outputs", kind, name, resume, retry == "failed")
 
