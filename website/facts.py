@@ -17,6 +17,7 @@ from gdbench.config.config_folders import config_folder
 from gdbench.engine.factory_import import locate
 from gdbench.errors import UsageError
 from gdbench.objectives import Objective
+from gdbench.objectives.training import Training, build_training_objective
 from website import axes
 
 __all__ = ["Entry", "Setting", "by_family", "entries", "settings"]
@@ -87,20 +88,21 @@ class Entry:
         """The objective at its defaults; or why it cannot be had here."""
         arguments = {name: value for name, value in self.config.items() if name != "_target_"}
         try:
-            made: Objective = self.factory(**arguments)
+            made = self.factory(**arguments)
         except UsageError as reason:
             return str(reason)
-        return made
+        objective: Objective = build_training_objective(made) if isinstance(made, Training) else made
+        return objective
 
     @cached_property
     def is_separable(self) -> bool:
         """Whether it is an objective that was built, and one of separate coordinates."""
-        return isinstance(self.made, Objective) and axes.is_separable(self.made)
+        return isinstance(self.made, Objective) and self.made.training is None and axes.is_separable(self.made)
 
     @property
     def starts_on_diagonal(self) -> bool:
         """Whether it is an objective that was built, and starts on a diagonal of a minimum."""
-        return isinstance(self.made, Objective) and axes.starts_on_diagonal(self.made)
+        return isinstance(self.made, Objective) and self.made.training is None and axes.starts_on_diagonal(self.made)
 
 
 @cache

@@ -202,7 +202,7 @@ def facts(entry: Entry, made: Objective) -> list[tuple[str, str]]:
     where = "; ".join(_point(each) for each in made.minimisers[:4])
     properties = {
         "the seed decides the start": made.has_random_start,
-        "the seed decides each step's batch": made.is_stochastic,
+        "the seed decides each step's batch": made.is_stochastic or made.training is not None,
         "has a domain, to which steps are brought back": made.project is not None,
         "has a proximal map": made.prox is not None,
         "float64 by default": str(made.dtype) == "torch.float64",

@@ -13,9 +13,10 @@ from typing import Any
 __all__ = ["FlatPackage", "find_module"]
 
 FACTORY = re.compile(
-    r"^def ([a-z]\w*)\((?:[^()]|\([^()]*\))*\) -> (?:Objective|Method):|^class (\w+)\(Optimizer\):", re.MULTILINE
+    r"^def ([a-z]\w*)\((?:[^()]|\([^()]*\))*\) -> (?:Objective|Training|Method):|^class (\w+)\(Optimizer\):",
+    re.MULTILINE,
 )
-"""A function at the top level of a file that returns an Objective or a Method, or a subclass of torch's Optimizer."""
+"""A function at the top level of a file that returns one of these, or a subclass of torch's Optimizer."""
 
 
 class FlatPackage(ModuleType):
@@ -42,7 +43,7 @@ class FlatPackage(ModuleType):
         if name.startswith("_") or name not in self.modules:
             raise AttributeError(
                 f"module {self.__name__!r} has no attribute {name!r}: no file of it defines a function of this name"
-                " whose annotation says that it returns an Objective or a Method"
+                " whose annotation says that it returns an Objective, a Training or a Method"
             )
         return getattr(importlib.import_module(self.modules[name]), name)
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,12 @@ TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-4}
 """Allowed difference between manual and torch, relative to the larger of the point and the start."""
 
 
+def target(block: dict[str, Any]) -> Any:
+    """The object that ``_target_`` names."""
+    module, name = block["_target_"].rsplit(".", 1)
+    return getattr(importlib.import_module(module), name)
+
+
 # ---------------------------------------------------------------------------------------------------- objectives
 
 SMALLER: dict[str, dict[str, Any]] = {
@@ -40,11 +47,14 @@ SMALLER: dict[str, dict[str, Any]] = {
 """Changes of shipped configurations of objectives whose size would make the laws slow."""
 APART = {"cutest": "numpy of an extra, one point at a time: tests/objectives/test_cutest.py has laws of its own for it"}
 """Objectives that the laws leave out, and why."""
-CONFIGURATIONS: dict[str, dict[str, Any]] = {
+_SHIPPED: dict[str, dict[str, Any]] = {
     path.stem: yaml.safe_load(path.read_text())
     for path in sorted(CONF.glob("objective/*.yaml"))
     if path.stem not in APART
 }
+WORKLOADS = [name for name, entry in _SHIPPED.items() if signature(target(entry)).return_annotation == "Training"]
+"""Training workloads, whose laws are those of ``tests/engine/training/test_workloads.py``."""
+CONFIGURATIONS = {name: entry for name, entry in _SHIPPED.items() if name not in WORKLOADS}
 OBJECTIVES = list(CONFIGURATIONS)
 
 
@@ -128,12 +138,6 @@ MATRICES = {"muon"}
 """Methods for matrices only."""
 PROXIMAL = {"fista", "ista"}
 """Methods that use the two parts of an objective."""
-
-
-def target(block: dict[str, Any]) -> Any:
-    """The object that ``_target_`` names."""
-    module, name = block["_target_"].rsplit(".", 1)
-    return getattr(importlib.import_module(module), name)
 
 
 FACTS = {"smoothness": 2e3, "strong_convexity": 1.0, "minimum": 0.0}
