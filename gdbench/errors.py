@@ -51,7 +51,7 @@ def format_install_command(extra: str) -> str:
     """Word the shell command that installs an extra: ``pip install -c constraints.txt -e '.[mlflow]'``, with paths.
 
     gdbench is on no package index yet: in an editable checkout the command names its folder, elsewhere the URL of the
-    repository in the package's metadata. Versions are held to those of ``constraints.txt``, where there is one.
+    repository in the package's metadata. The versions are those of the checkout's ``constraints.txt``.
     """
     checkout = Path(__file__).parents[1]
     if (checkout / "pyproject.toml").is_file():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -38,7 +39,7 @@ def compare(
             raise UsageError("compare --settings prints lines: leave out --format, --to and --open, or --settings.")
         _print_differences(a, b, outputs, json)
         return
-    places = _find_sweep_place(a, outputs), _find_sweep_place(b, outputs)
+    places = _find_sweep_places(a, b, outputs)
     if json:
         from gdbench.analysis.run_matching import match_runs
         from gdbench.report.json_format import runs_as_json
@@ -58,18 +59,20 @@ def compare(
         )
 
 
-def _find_sweep_place(word: str, outputs: Path) -> Path:
-    """The folder of a sweep; ``UsageError`` that names --settings where the word is a run."""
+def _find_sweep_places(a: str, b: str, outputs: Path) -> tuple[Path, Path]:
+    """The folders of two sweeps; ``UsageError`` that names --settings where a word is a run."""
     from gdbench.results.catalog import SweepNotFound
     from gdbench.results.lookup import has_run
 
     try:
-        return find_place(word, outputs)
+        return find_place(a, outputs), find_place(b, outputs)
     except SweepNotFound:
-        if not has_run(word, outputs):
+        run = next((word for word in (a, b) if has_run(word, outputs)), None)
+        if run is None:
             raise
+        command = shlex.join(["python", "-m", "gdbench", "compare", a, b, "--settings"])
         raise UsageError(
-            f"{word} is a run, and compare reports on sweeps: write compare A B --settings, which compares two runs."
+            f"{run} is a run, and compare reports on sweeps. What differs between two runs is told by: {command}"
         ) from None
 
 

@@ -20,7 +20,7 @@ from gdbench.results.user_paths import expand_user
 
 __all__ = [
     *("SweepInfo", "SweepNotFound", "check_idle", "compute_signatures", "count_planned_cells", "find_newest_sweep"),
-    *("find_sweep", "parse_sweep_name", "read_sweep_info"),
+    *("find_sweep", "is_search", "parse_sweep_name", "read_sweep_info"),
 ]
 
 
@@ -111,6 +111,11 @@ def count_planned_cells(folder: Path) -> int:
     with contextlib.suppress(FileNotFoundError, DamagedFile):
         return len(read_json(folder / ".hydra" / "cells.json", dict))
     return len(list((folder / ".hydra").glob("cell-*.yaml")))
+
+
+def is_search(folder: Path) -> bool:
+    """Whether a sweep is adaptive: not all of its cells were planned when it began, and it cannot be resumed."""
+    return not (folder / ".hydra" / "cells.json").is_file()
 
 
 def parse_sweep_name(folder: str) -> str:

@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from gdbench.errors import UsageError
-from gdbench.results.catalog import SweepNotFound, count_planned_cells, find_newest_sweep, find_sweep
+from gdbench.results.catalog import SweepNotFound, count_planned_cells, find_newest_sweep, find_sweep, is_search
 from gdbench.results.columns import is_setting
 from gdbench.results.costs import select_comparable
 from gdbench.results.environment_file import read_environment, read_time
@@ -87,7 +87,7 @@ class SweepMonitor:
             folder=self.folder,
             state=state,
             planned=planned,
-            open_end=not (self.folder / ".hydra" / "cells.json").is_file(),
+            open_end=is_search(self.folder),
             ended=len(cells),
             failed=sum(counted["failed"] > 0 for counted in cells.values()),
             statuses=sum(cells.values(), Counter()),

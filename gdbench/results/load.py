@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import shlex
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -74,19 +75,17 @@ def load(
 
 def _describe_empty(folder: Path) -> str:
     """The error line for a sweep without rows: whether it runs, how many cells it has, how to resume it."""
-    from gdbench.results.catalog import count_planned_cells  # which reads folders by this module
+    from gdbench.results.catalog import count_planned_cells, is_search  # which reads folders by this module
     from gdbench.results.sweep_folder import is_locked
 
-    cells = format_count(count_planned_cells(folder), "cell")
+    planned = count_planned_cells(folder)
+    cells = "its cell" if planned == 1 else f"the first of its {format_count(planned, 'cell')}"
     if is_locked(folder):
-        return (
-            f"{folder} has no rows yet: it is running, and none of {cells} has ended. Follow it:"
-            f" python -m gdbench sweeps watch {folder}."
-        )
-    return (
-        f"{folder} has no rows: it was interrupted before any of {cells} had ended. Resume it: python -m gdbench"
-        f" resume={folder}."
-    )
+        watch = shlex.join(["python", "-m", "gdbench", "sweeps", "watch", str(folder)])
+        return f"{folder} has no rows yet: it runs, and {cells} has not ended. Follow it: {watch}."
+    resume = shlex.join(["python", "-m", "gdbench", f"resume={folder}"])
+    again = "Start the search again." if is_search(folder) else f"Resume it: {resume}."
+    return f"{folder} has no rows: it was interrupted before {cells} had ended. {again}"
 
 
 def find_origin_folders(origin: str | Sequence[str]) -> list[Path]:

@@ -43,27 +43,25 @@ class PaceEstimate:
         """``cells`` is the number of cells of the sweep."""
         self.cells, self.ended, self.share, self.lane_steps = cells, 0, 0.0, 0
         self.begun = self.first = self.last = time.perf_counter()
-        self.steps_before = 0
-        """Lane-steps of the current cell when its clock started: at the first report, after imports and building."""
-        self.done_before: float | None = None
-        """Cells done at the first report of all, from which on the remaining time is estimated; None before it."""
 
     def start_cell(self, job: CellWork) -> None:
         """Begin a cell."""
-        self.job, self.lane_steps, self.steps_before, self.share = job, 0, 0, 0.0
+        self.job, self.lane_steps, self.share = job, 0, 0.0
         self.first = self.last = time.perf_counter()
 
     def add_lane_steps(self, lane_steps: int) -> None:
-        """Count steps of runs of the current cell."""
-        is_first = not self.lane_steps
+        """Count steps of runs of the current cell; a report that leaves none done starts its clock.
+
+        That report comes behind imports and building: what the first cell takes for them is none of the pace.
+        """
         self.lane_steps += lane_steps
         self.last = time.perf_counter()
-        if is_first:
-            self.first, self.steps_before = self.last, self.lane_steps
+        if not self.lane_steps:
+            self.first = self.last
+            if not self.ended:
+                self.begun = self.last
         total = max(self.lane_steps, self.job.lane_steps)
         self.share = (0.5 if self.job.is_timed else 1.0) * self.lane_steps / total if self.job.lane_steps else 0.0
-        if self.done_before is None:
-            self.begun, self.done_before = self.last, self.ended + self.share
 
     def finish_cell(self) -> None:
         """End the current cell."""
@@ -71,22 +69,17 @@ class PaceEstimate:
 
     @property
     def rate(self) -> str:
-        """Lane-steps per second of the current cell's untimed pass; empty before its second report.
-
-        What precedes the first report is left out: the first cell imports torch before it.
-        """
+        """Lane-steps per second of the current cell's untimed pass; empty before the first."""
         taken = self.last - self.first
-        counted = self.lane_steps - self.steps_before
-        return f"{_format_rate(counted / taken)} lane-steps/s" if counted and taken else ""
+        return f"{_format_rate(self.lane_steps / taken)} lane-steps/s" if self.lane_steps and taken else ""
 
     @property
     def time_left(self) -> str:
         """The remaining time if all cells take equally long; empty if unknown."""
         done = self.ended + self.share
-        counted = done - (self.done_before or 0.0)
-        if counted <= 0 or done >= self.cells:
+        if not done or done >= self.cells:
             return ""
-        return f"{format_clock((time.perf_counter() - self.begun) * (self.cells - done) / counted)} left"
+        return f"{format_clock((time.perf_counter() - self.begun) * (self.cells - done) / done)} left"
 
 
 def _format_rate(number: float) -> str:
