@@ -111,9 +111,7 @@ def list_sweeps(
     if sql is not None and (query or limit is not None or sort != NEWEST_FIRST):
         raise UsageError("--sql stands alone: put the query, the order and the limit into the statement.")
     if not outputs.is_dir():
-        raise UsageError(
-            f"--outputs {outputs} is no folder. Run a sweep first, such as python -m gdbench -m lr=0.01,0.1."
-        )
+        raise UsageError(f"--outputs {outputs} is no folder. Run a sweep first, such as python -m gdbench lr=0.01,0.1.")
     from gdbench.results.index import open_index
 
     with open_index(outputs, lambda words: typer.echo(f"gdbench: {words}", err=True)) as index:

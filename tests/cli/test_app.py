@@ -311,9 +311,7 @@ def test_a_name_comes_before_a_folder_without_sweeps(command: Callable[..., Any]
     assert "empty" in refused.err
 
 
-def test_compare_names_its_sides_and_what_compares_runs(
-    once: Callable[..., Path], command: Callable[..., Any]
-) -> None:
+def test_compare_names_its_sides_and_what_compares_runs(once: Callable[..., Path], command: Callable[..., Any]) -> None:
     """Its first sentence says which sweep is a and which is b; of two runs it names the command that compares them."""
     folder = once("-m lr=0.1,0.2 steps=5 timing=off --quiet name=mine outputs=elsewhere")
     runs = gdbench.load(folder)["run_id"]

@@ -124,10 +124,10 @@ BAD_INPUT = [
     ("list", "list needs KIND: objectives, optimizers or columns. See python -m gdbench list --help."),
     ("list things", "list things is not known. Allowed: objectives, optimizers, columns."),
     ("list objective", "list objective is not known. Did you mean objectives?"),
-    ("show", "outputs holds no sweep. Run one first, such as python -m gdbench -m lr=0.01,0.1."),
-    ("show nothing", "outputs holds no sweep. Run one first, such as python -m gdbench -m lr=0.01,0.1."),
-    ("show abc123", "outputs holds no sweep. Run one first, such as python -m gdbench -m lr=0.01,0.1."),
-    ("show abc", "outputs holds no sweep. Run one first, such as python -m gdbench -m lr=0.01,0.1."),
+    ("show", "outputs holds no sweep. Run one first, such as python -m gdbench lr=0.01,0.1."),
+    ("show nothing", "outputs holds no sweep. Run one first, such as python -m gdbench lr=0.01,0.1."),
+    ("show abc123", "outputs holds no sweep. Run one first, such as python -m gdbench lr=0.01,0.1."),
+    ("show abc", "outputs holds no sweep. Run one first, such as python -m gdbench lr=0.01,0.1."),
     ("list columns all", "Got unexpected extra argument"),
 ]
 

@@ -70,6 +70,12 @@ MISTAKES = {
     " momentum has: momentum, dampening",
     "optimizer.momentum=0.9": "optimizer.momentum is not a setting of the chosen optimizer, gd. Those that have it:"
     " optimizer=momentum, ",
+    "optimizer=adam optimizer.momentun=0.9": "optimizer.momentun is not a setting of the chosen optimizer, adam. Did you"
+    " mean optimizer.momentum? Those that have it: optimizer=momentum, ",
+    "optimizer=adam optimizer.betta1=0.9": "optimizer.betta1 is not a setting of the chosen optimizer, adam. Did you mean"
+    " beta1? adam has: beta1, ",
+    "momentun=0.9": "momentun is not a setting. Did you mean optimizer.momentum? Allowed: ",
+    "report --formt md": "No such option: --formt. Did you mean --format? See python -m gdbench report --help.",
     "clip.max_norm=1": "clip.max_norm is not a setting of the chosen clip, none. Those that have it: clip=norm",
     "lr.a=1": "lr.a is not a setting: lr has no settings of its own.",
     "epochs=10": "epochs is not a setting. Did you mean steps?",

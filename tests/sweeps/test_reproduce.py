@@ -230,7 +230,9 @@ def test_a_run_that_was_unavailable_is_not_reproduced(command: Callable[..., Any
 def test_a_run_that_failed_is_said_to_fail_again(command: Callable[..., Any], tmp_path: Path) -> None:
     """Where a run raises again what it raised, that is what was reproduced."""
     (tmp_path / "mine" / "optimizer").mkdir(parents=True)
-    (tmp_path / "mine" / "optimizer" / "broken.yaml").write_text("manual: {_target_: broken_code.broken}\ntorch: null\n")
+    (tmp_path / "mine" / "optimizer" / "broken.yaml").write_text(
+        "manual: {_target_: broken_code.broken}\ntorch: null\n"
+    )
     (tmp_path / "mine" / "broken_code.py").write_text(
         "from gdbench.optimizers.base import Method\n\n"
         "def broken(lr) -> Method:\n    def step(*given):\n        raise ValueError('no')\n"
