@@ -5,20 +5,47 @@ import io
 import sys
 from typing import NoReturn
 
-from gdbench.cli.main import main
-from gdbench.cli.pipes import drop_unread
+from gdbench.cli.signals import (
+    catch_signals,
+    exit_soon,
+    get_exit_code,
+    print_ended,
+    stop_catching,
+    was_signalled,
+    was_told,
+)
 
 __all__ = ["escape_unprintable", "run"]
 
 
 def run() -> NoReturn:
     """Run the command line, and exit without a last garbage collection over torch's objects, which takes 0.6 s."""
-    escape_unprintable()
-    drop_unread()
-    code = main()
+    catch_signals()  # before anything else is imported
+    code = _run_main()
+    stop_catching()
     gc.freeze()
     gc.disable()
-    sys.exit(code)
+    exit_soon(code)
+
+
+def _run_main() -> int:
+    """Run the command line; returns the exit code. What is raised after a signal is its consequence."""
+    code = 0
+    try:
+        from gdbench.cli.main import main
+        from gdbench.cli.pipes import drop_unread
+        from gdbench.sweeps.time_limit import own_process
+
+        own_process()
+        escape_unprintable()
+        drop_unread()
+        code = main()
+    except BaseException:
+        if not was_signalled():
+            raise
+    if not was_signalled():
+        return code
+    return get_exit_code() if was_told() else print_ended()
 
 
 def escape_unprintable() -> None:

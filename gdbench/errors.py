@@ -8,14 +8,17 @@ from pathlib import Path
 
 __all__ = [
     "NotMeasured",
+    "TimeLimitReached",
     "Unavailable",
     "UsageError",
+    "describe_exception",
     "did_you_mean",
     "find_similar",
     "format_count",
     "format_install_command",
     "format_range",
     "list_few",
+    "to_one_line",
     "was_interrupted",
 ]
 
@@ -30,6 +33,22 @@ class UsageError(Exception):
 
 class Unavailable(Exception):
     """What was asked is not available here (device, implementation, compiler): a row with this status and reason."""
+
+
+def describe_exception(error: BaseException) -> str:
+    """Word an exception and its notes in one line of at most 500 characters: its type, and its message."""
+    notes = getattr(error, "__notes__", [])
+    words = f"{type(error).__name__}: {error}"
+    return to_one_line("; ".join([words.rstrip("."), *notes]) if notes else words)
+
+
+def to_one_line(text: object, most: int = 500) -> str:
+    """The first characters of a text, without line breaks and repeated blanks."""
+    return " ".join(str(text).split())[:most]
+
+
+class TimeLimitReached(BaseException):
+    """A cell, or its sweep, has taken its time: its rows say timeout; ``except Exception`` does not catch it."""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -17,7 +17,7 @@ from gdbench.cli.main import main
 from gdbench.config.config_folders import config_folder
 from gdbench.objectives import Objective
 from gdbench.objectives.base import count_coordinates
-from gdbench.results.columns import BLOCK_COLUMNS, COLUMNS, TRACE_COLUMNS, Field, is_exact
+from gdbench.results.columns import COLUMNS, TABLE_COLUMNS, Field, is_exact
 from website.facts import Entry, Setting, by_family, entries, settings
 from website.pictures import around, contours, curve, plane
 from website.typeset import prose, table, typeset
@@ -89,13 +89,13 @@ One row for each run. Hyper-parameters stand beside these columns as `optimizer.
 
 Losses along each run, at log-spaced steps, or at every step with `trace=full`.
 
-{_columns(TRACE_COLUMNS)}
+{_columns(TABLE_COLUMNS["traces"])}
 
 ## blocks.parquet
 
 The raw times, block by block.
 
-{_columns(BLOCK_COLUMNS)}
+{_columns(TABLE_COLUMNS["blocks"])}
 """
 
 

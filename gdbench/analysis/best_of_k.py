@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ __all__ = ["compute_expected_best"]
 
 MAX_ENTRIES = 10**6
 """Largest number of probabilities held in memory at once."""
+NEGLIGIBLE = 1e-20
+"""Probability below which the best drawn is not looked for: without it n configurations take n² operations."""
 
 
 def compute_expected_best(table: pd.DataFrame) -> pd.DataFrame:
@@ -34,28 +37,37 @@ def compute_expected_best(table: pd.DataFrame) -> pd.DataFrame:
 
 def _best_of_k(ordered: np.ndarray) -> pd.DataFrame:
     """Rows for all k of one solver and problem, in blocks of k: the full matrix has n (n + 1) entries."""
-    n = len(ordered)
-    some = max(1, MAX_ENTRIES // (n + 1))
-    blocks = [np.arange(first, min(first + some, n + 1)) for first in range(1, n + 1, some)]
-    return pd.concat([_compute_block(k, ordered) for k in blocks], ignore_index=True)
+    n, first, blocks = len(ordered), 1, []
+    while first <= n:
+        width = _count_likely(n, first)
+        k = np.arange(first, min(first + max(1, MAX_ENTRIES // (width + 1)), n + 1))
+        blocks.append(_compute_block(k, ordered, width))
+        first += len(k)
+    return pd.concat(blocks, ignore_index=True)
 
 
-def _compute_block(k: np.ndarray, ordered: np.ndarray) -> pd.DataFrame:
-    """Rows for some values of k, from costs in ascending order."""
+def _count_likely(n: int, k: int) -> int:
+    """Number of the lowest of n of which k draws miss all with a ``NEGLIGIBLE`` probability, at most (1 - k/n)^i."""
+    return n if k == n else min(n, math.ceil(math.log(NEGLIGIBLE) / math.log1p(-k / n)))
+
+
+def _compute_block(k: np.ndarray, ordered: np.ndarray, width: int) -> pd.DataFrame:
+    """Rows for some values of k, from costs in ascending order, of which the ``width`` lowest can be the best."""
     n = len(ordered)
-    misses = _compute_miss_probabilities(n, k)  # [k, i]: the chance that none of the i lowest is drawn
+    misses = _compute_miss_probabilities(n, k, np.arange(width + 1))
     solved = int(np.isfinite(ordered).sum())
     lowest = misses[:, :-1] - misses[:, 1:]  # that the i-th lowest is the best drawn
     mean = np.full(len(k), np.inf)
     sure = k > n - solved
-    mean[sure] = lowest[sure][:, :solved] @ ordered[:solved]
+    mean[sure] = lowest[sure][:, :solved] @ ordered[: min(solved, width)]
     half = (misses[:, 1:] <= 0.5 + 1e-12).argmax(axis=1)
-    return pd.DataFrame({"k": k, "reached": 1 - misses[:, solved], "mean": mean, "median": ordered[half]})
+    reached = 1 - _compute_miss_probabilities(n, k, np.array([solved]))[:, 0]
+    return pd.DataFrame({"k": k, "reached": reached, "mean": mean, "median": ordered[half]})
 
 
-def _compute_miss_probabilities(n: int, k: np.ndarray) -> np.ndarray:
-    """C(n - i, k) / C(n, k), shape [len(k), n + 1], i = 0 ... n: none of the i lowest is drawn."""
-    left = n - np.arange(n + 1)[None, :]
+def _compute_miss_probabilities(n: int, k: np.ndarray, i: np.ndarray) -> np.ndarray:
+    """C(n - i, k) / C(n, k), shape [len(k), len(i)]: none of the i lowest is drawn."""
+    left = n - i[None, :]
     k = k[:, None]
     possible = left >= k
     safe = np.where(possible, left - k, 0)

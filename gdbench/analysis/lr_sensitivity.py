@@ -7,7 +7,6 @@ import pandas as pd
 
 from gdbench.analysis.convergence_curves import QUARTILES
 from gdbench.results.costs import compute_costs
-from gdbench.results.ranking import rank_configurations
 from gdbench.results.statuses import DIVERGING
 from gdbench.results.values import to_floats
 
@@ -46,27 +45,24 @@ def compute_lr_sensitivity(compared: pd.DataFrame, cost: str = "gradients") -> p
     return pd.DataFrame(cost_of).join(counted).reset_index().sort_values(keys, kind="stable", ignore_index=True)
 
 
-def select_final_losses(compared: pd.DataFrame) -> pd.DataFrame:
+def select_final_losses(table: pd.DataFrame) -> pd.DataFrame:
     """Final loss of each solver at each lr: the best-ranked row per problem, solver and lr.
 
-    Input: comparable runs; ineligible ones and those without an lr are left out.
+    Input: a ranking; ineligible rows and those without an lr are left out.
     """
-    table = rank_configurations(compared)
     shown = table[(table["outcome"] != "cannot win") & np.isfinite(table["final_loss"]) & table["lr"].notna()]
     best: pd.DataFrame = shown.drop_duplicates(["problem", "solver", "lr"]).sort_values("lr", kind="stable")
     return best
 
 
-def compute_dtype_sensitivity(compared: pd.DataFrame, cost: str = "gradients") -> pd.DataFrame:
+def compute_dtype_sensitivity(compared: pd.DataFrame) -> pd.DataFrame:
     """``compute_lr_sensitivity`` of problems run in several dtypes; ``others`` is the dtype.
 
     ``problem`` has no dtype in its name. At each lr the best of the other hyper-parameters counts. ``objective`` and
     ``dtype`` say what a row is of.
     """
     table = (
-        compute_lr_sensitivity(compared, cost)
-        .sort_values("cost", kind="stable")
-        .drop_duplicates(["problem", "solver", "lr"])
+        compute_lr_sensitivity(compared).sort_values("cost", kind="stable").drop_duplicates(["problem", "solver", "lr"])
     )
     posed = compared.drop_duplicates("problem").set_index("problem")[["objective", "dtype"]].astype(str)
     table = table.assign(**{name: table["problem"].map(posed[name]) for name in ("objective", "dtype")})

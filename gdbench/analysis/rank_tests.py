@@ -85,14 +85,14 @@ def compute_average_ranks(table: pd.DataFrame) -> pd.DataFrame:
     return table_of_ranks.assign(problems=len(wide), p=p).sort_values("rank", kind="stable", ignore_index=True)
 
 
-def compute_critical_difference(solvers: int, problems: int, alpha: float = 0.05) -> float:
+def compute_critical_difference(solvers: int, problems: int) -> float:
     """Nemenyi's critical difference of average ranks, q sqrt(k (k + 1) / (6 N)) (Demsar 2006).
 
-    q is the upper ``alpha`` quantile of the studentized range of k solvers, infinite degrees of freedom, over sqrt(2).
+    q is the upper 5% quantile of the studentized range of k solvers, infinite degrees of freedom, over sqrt(2).
     """
     if solvers < 2 or problems < 1:
         return float("nan")
-    q = stats.studentized_range.ppf(1 - alpha, solvers, np.inf) / np.sqrt(2)
+    q = stats.studentized_range.ppf(0.95, solvers, np.inf) / np.sqrt(2)
     return float(q * np.sqrt(solvers * (solvers + 1) / (6 * problems)))
 
 

@@ -10,6 +10,8 @@ __all__ = ["compute_area_over_curve", "compute_expected_running_time", "compute_
 
 DRAWS = 200
 """Bootstrap samples of a band."""
+BAND = (0.025, 0.975)
+"""Quantiles of the bootstrap at the ends of a band."""
 POINTS = 80
 """Budgets at which an ECDF is evaluated."""
 
@@ -31,7 +33,7 @@ def compute_expected_running_time(table: pd.DataFrame) -> pd.DataFrame:
     return sums.assign(ert=ert)[["ert", "solved", "runs"]].reset_index()
 
 
-def compute_runtime_ecdf(table: pd.DataFrame, level: float = 0.95, draws: int = DRAWS) -> pd.DataFrame:
+def compute_runtime_ecdf(table: pd.DataFrame) -> pd.DataFrame:
     """Share of (problem, target, run) that each solver reached within a cost, with a bootstrap band.
 
     Input: a table with solver, problem, target, seed and cost. Problems have equal weight, as have the runs of one
@@ -46,7 +48,7 @@ def compute_runtime_ecdf(table: pd.DataFrame, level: float = 0.95, draws: int = 
     rows = []
     for solver, group in table.groupby("solver", sort=False, observed=True):
         blocks = _compute_block_shares(group, budgets)
-        lo, hi = _compute_band(blocks, level, draws)
+        lo, hi = _compute_band(blocks)
         columns = {"solver": solver, "cost": budgets, "share": blocks.mean(0), "lo": lo, "hi": hi}
         counts = {"problems": group["problem"].nunique(), "targets": group["target"].nunique()}
         rows.append(pd.DataFrame({**columns, **counts}))
@@ -63,17 +65,14 @@ def _compute_block_shares(group: pd.DataFrame, budgets: npt.NDArray[np.float64])
     return shares
 
 
-def _compute_band(
-    blocks: npt.NDArray[np.float64], level: float, draws: int
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Lower and upper ``level`` bootstrap quantiles of the mean over blocks."""
+def _compute_band(blocks: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """The 2.5% and 97.5% bootstrap quantiles of the mean over blocks."""
     if len(blocks) < 2:
         nothing = np.full(blocks.shape[1], np.nan)
         return nothing, nothing
-    weights = np.random.default_rng(0).multinomial(len(blocks), np.full(len(blocks), 1 / len(blocks)), draws)
+    weights = np.random.default_rng(0).multinomial(len(blocks), np.full(len(blocks), 1 / len(blocks)), DRAWS)
     means = weights @ blocks / len(blocks)
-    tail = (1 - level) / 2
-    lo, hi = np.quantile(means, [tail, 1 - tail], axis=0)
+    lo, hi = np.quantile(means, BAND, axis=0)
     return lo, hi
 
 

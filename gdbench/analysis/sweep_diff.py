@@ -9,7 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from gdbench.analysis.diff import (
+from gdbench.analysis.run_comparison import RUN_VERDICTS, compare_runs
+from gdbench.analysis.value_diff import (
     ValueDiff,
     diff_mappings,
     diff_results,
@@ -17,11 +18,10 @@ from gdbench.analysis.diff import (
     find_first_differing_step,
     flatten_environment,
 )
-from gdbench.analysis.run_matching import VERDICTS, match_runs
-from gdbench.results.catalog import find_sweep
 from gdbench.results.environment_file import find_environment
 from gdbench.results.load import load
-from gdbench.results.lookup import find_run, find_sweep_of_run, load_trace
+from gdbench.results.run_lookup import find_run, find_sweep_of_run, load_trace
+from gdbench.results.sweep_lookup import find_sweep
 
 __all__ = ["SweepDiff", "diff_sweeps"]
 
@@ -98,5 +98,5 @@ def diff_sweeps(a: str, b: str, outputs: Path) -> SweepDiff:
 
 
 def _count_verdicts(a: pd.DataFrame, b: pd.DataFrame) -> dict[str, int]:
-    counts = match_runs(a, b)["verdict"].value_counts()
-    return {str(name): int(counts[name]) for name in VERDICTS if name in counts}
+    counts = compare_runs(a, b)["verdict"].value_counts()
+    return {str(name): int(counts[name]) for name in RUN_VERDICTS if name in counts}

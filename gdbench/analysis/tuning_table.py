@@ -44,7 +44,7 @@ def build_tuning_table(rows: Sequence[pd.DataFrame]) -> pd.DataFrame:
         {
             "problem": pd.factorize(name_problems(table))[0],
             "score": table["score"],
-            "name": table["optimizer"] + " " + table["impl"],
+            "name": table["optimizer"].astype(str) + " " + table["impl"].astype(str),
         }
     ).sort_values(["problem", "score", "name"], kind="stable")
     winners = table.loc[order.index, [*COLUMNS, *hyper, *TUNING_COLUMNS]].reset_index(drop=True)

@@ -26,30 +26,9 @@ ALPHA = 0.05
 COLUMNS = [
     *("problem", "cost", "outcome", "measure", "winner", "configuration", "lr", "value", "value_lo", "value_hi", "n"),
     *("final_gap", "final_loss", "best_loss", "runner_up", "ratio", "runner_up_value", "runner_up_outcome", "tied"),
-    *(
-        "seeds",
-        "needed",
-        "held_out",
-        "edge",
-        "cheaper_but_left",
-        "solvers",
-        "solved",
-        "targeted",
-        "runs",
-        "reached",
-        "left",
-    ),
-    *(
-        "diverged",
-        "failed",
-        "processes",
-        "shifted",
-        "tuned_for",
-        "passed",
-        "passed_configuration",
-        "passed_value",
-        "equals",
-    ),
+    *("seeds", "needed", "held_out", "edge", "cheaper_but_left", "solvers", "solved", "targeted"),
+    *("runs", "reached", "left", "diverged", "failed", "processes", "shifted"),
+    *("tuned_for", "passed", "passed_configuration", "passed_value", "equals"),
 ]
 Array = npt.NDArray[np.float64]
 

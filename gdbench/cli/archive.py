@@ -87,7 +87,7 @@ def _confirm(descriptions: list[str]) -> bool:
 
 def _find_idle(sweeps: list[str], outputs: Path, purpose: str) -> list[Path]:
     """The folders of sweeps, each once; ``UsageError`` while a process writes to one."""
-    from gdbench.results.catalog import check_idle, find_sweep
+    from gdbench.results.sweep_lookup import check_idle, find_sweep
 
     folders = list(dict.fromkeys(find_sweep(sweep, outputs) for sweep in sweeps))
     for folder in folders:

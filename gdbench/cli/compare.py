@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from gdbench.cli.options import OUTPUTS, Outputs
-from gdbench.cli.report import Formats, Open, ReportRequest, find_place
+from gdbench.cli.report import Formats, Open, find_place, request_report
 from gdbench.errors import UsageError
 from gdbench.results.user_paths import PATH
 
@@ -41,13 +41,13 @@ def compare(
         return
     places = _find_sweep_places(a, b, outputs)
     if json:
-        from gdbench.analysis.run_matching import match_runs
+        from gdbench.analysis.run_comparison import compare_runs
         from gdbench.report.json_format import runs_as_json
         from gdbench.results.load import load
 
-        typer.echo(runs_as_json(match_runs(load(places[0]), load(places[1]))))
+        typer.echo(runs_as_json(compare_runs(load(places[0]), load(places[1]))))
         return
-    with ReportRequest(formats, to, open_, json) as request:
+    with request_report(formats, to, open_, json) as request:
         from gdbench.report.inputs import read_inputs
         from gdbench.report.output_folder import output_folder
         from gdbench.report.sweep_comparison import build_comparison, combine_inputs
@@ -61,8 +61,8 @@ def compare(
 
 def _find_sweep_places(a: str, b: str, outputs: Path) -> tuple[Path, Path]:
     """The folders of two sweeps; ``UsageError`` that names --settings where a word is a run."""
-    from gdbench.results.catalog import SweepNotFound
-    from gdbench.results.lookup import has_run
+    from gdbench.results.run_lookup import has_run
+    from gdbench.results.sweep_lookup import SweepNotFound
 
     try:
         return find_place(a, outputs), find_place(b, outputs)

@@ -54,7 +54,7 @@ def export(
 
     pytest-benchmark writes the times of a timed sweep as JSON, for pytest-benchmark compare and its dashboards.
     """
-    from gdbench.results.catalog import find_sweep
+    from gdbench.results.sweep_lookup import find_sweep
 
     place = str(expand_user(uri)) if uri and uri.startswith("~") else uri  # a server is no path
     if tracker == PYTEST_BENCHMARK:
@@ -65,8 +65,8 @@ def export(
 
 def _send(tracker: str, sweep: str, outputs: Path, uri: str | None, json: bool) -> None:
     from gdbench.report.json_format import dump_json
-    from gdbench.results.catalog import find_sweep
     from gdbench.results.export import export_sweep, require_installed
+    from gdbench.results.sweep_lookup import find_sweep
 
     require_installed([tracker])
     sent = export_sweep(tracker, find_sweep(sweep, outputs), uri)

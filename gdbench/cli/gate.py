@@ -5,13 +5,13 @@ from __future__ import annotations
 import fnmatch
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
-from gdbench.errors import UsageError, did_you_mean, format_count
+from gdbench.errors import NotMeasured, UsageError, did_you_mean, format_count
 from gdbench.results.user_paths import PATH
 
 if TYPE_CHECKING:
@@ -23,7 +23,24 @@ __all__ = ["gate"]
 TIMES = ("gate", "advise", "off")
 INCONCLUSIVE = ("fail", "warn")
 
-gate = typer.Typer(add_completion=False, rich_markup_mode=None, invoke_without_command=True)
+
+class GateGroup(TyperGroup):
+    """The group of the gate's verbs; it ends with 4 and the reason where there is nothing to compare."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the verb that was named, or else the comparison."""
+        from gdbench.engine.git import GitError
+
+        try:
+            return super().invoke(ctx)
+        except NotMeasured as reason:
+            typer.echo(f"gdbench: {reason}", err=True)
+            return 4
+        except GitError as reason:
+            raise UsageError(f"git refuses: {reason}") from None
+
+
+gate = typer.Typer(cls=GateGroup, add_completion=False, rich_markup_mode=None, invoke_without_command=True)
 
 Suite = Annotated[
     str, typer.Option(metavar="NAME", help="the series: conf/gate/NAME.yaml, or gate/NAME.yaml of your own folder")
@@ -72,7 +89,7 @@ def compare(
     request = GateRequest(
         base, suite, config_dir, tuple(only or ()), base_python, baseline, allow_same, time, inconclusive, outputs
     )
-    return _run_verb(lambda: _compare(request, quiet, json))
+    return _compare(request, quiet, json)
 
 
 @gate.command("save-baseline")
@@ -89,18 +106,15 @@ def save_baseline(
     from gdbench.gate.run import probe_head
     from gdbench.results.atomic import check_writable
 
-    def save() -> int:
-        check_writable(file)
-        request = GateRequest(suite=suite, config_dir=config_dir, only=tuple(only or ()), baseline=file)
-        results = probe_head(request, _make_progress(is_quiet=False))
-        absent = {name: explain_absence(answer) for name, answer in results.series.items() if not has_run(answer)}
-        for name, reason in absent.items():
-            typer.echo(f"gdbench: {name} was not measured: {reason}", err=True)
-        count = baseline.save_baseline(file, results)
-        typer.echo(f"{count} series: {file}. Compare with: python -m gdbench gate --baseline {file}")
-        return 4 if absent else 0
-
-    return _run_verb(save)
+    check_writable(file)
+    request = GateRequest(suite=suite, config_dir=config_dir, only=tuple(only or ()), baseline=file)
+    results = probe_head(request, _make_progress(is_quiet=False))
+    absent = {name: explain_absence(answer) for name, answer in results.series.items() if not has_run(answer)}
+    for name, reason in absent.items():
+        typer.echo(f"gdbench: {name} was not measured: {reason}", err=True)
+    count = baseline.save_baseline(file, results)
+    typer.echo(f"{count} series: {file}. Compare with: python -m gdbench gate --baseline {file}")
+    return 4 if absent else 0
 
 
 @gate.command()
@@ -148,18 +162,14 @@ def bisect(
     from gdbench.gate.request import GateRequest
 
     _check_choice("layer", layer, ("exact", "time"))
-
-    def search() -> int:
-        request = GateRequest(suite=suite, config_dir=config_dir, only=tuple(only or ()))
-        culprit = bisect_series(request, good, bad, layer, lambda line: typer.echo(line, err=True))
-        tried = format_count(culprit.tried, "commit")
-        typer.echo(f"{culprit.commit[:7]} {culprit.subject}\n{culprit.why}\n({tried} tried)")
-        if culprit.unmeasured:
-            names = ", ".join(commit[:7] for commit in culprit.unmeasured)
-            typer.echo(f"It may be one of these as well, which could not be measured: {names}")
-        return 0
-
-    return _run_verb(search)
+    request = GateRequest(suite=suite, config_dir=config_dir, only=tuple(only or ()))
+    culprit = bisect_series(request, good, bad, layer, lambda line: typer.echo(line, err=True))
+    tried = format_count(culprit.tried, "commit")
+    typer.echo(f"{culprit.commit[:7]} {culprit.subject}\n{culprit.why}\n({tried} tried)")
+    if culprit.unmeasured:
+        names = ", ".join(commit[:7] for commit in culprit.unmeasured)
+        typer.echo(f"It may be one of these as well, which could not be measured: {names}")
+    return 0
 
 
 @gate.command()
@@ -177,20 +187,16 @@ def calibrate(
     Your working tree is compared with itself, and with itself slowed down by a known amount. The figures are saved; a
     series in which this machine detects only slowdowns above its d1 is then undecided.
     """
-    from gdbench.errors import NotMeasured
     from gdbench.gate.request import GateRequest
     from gdbench.gate.run import calibrate_machine
     from gdbench.report.gate import describe_calibration
 
-    def measure() -> int:
-        request = GateRequest(suite=suite, config_dir=config_dir, only=tuple(only or ()))
-        result = calibrate_machine(request, hours, rounds, _make_progress(is_quiet=False))
-        if not result.comparisons:
-            raise NotMeasured("the time was too short for a single comparison: give more --hours.")
-        typer.echo("\n".join([*describe_calibration(result), f"Saved: {result.save()}"]))
-        return 1 if result.false_alarms else 0
-
-    return _run_verb(measure)
+    request = GateRequest(suite=suite, config_dir=config_dir, only=tuple(only or ()))
+    result = calibrate_machine(request, hours, rounds, _make_progress(is_quiet=False))
+    if not result.comparisons:
+        raise NotMeasured("the time was too short for a single comparison: give more --hours.")
+    typer.echo("\n".join([*describe_calibration(result), f"Saved: {result.save()}"]))
+    return 1 if result.false_alarms else 0
 
 
 @gate.command()
@@ -266,20 +272,6 @@ def _make_progress(is_quiet: bool) -> Any:
     from gdbench.report.terminal.gate_progress import choose_gate_progress
 
     return choose_gate_progress(is_quiet)
-
-
-def _run_verb(work: Callable[[], int]) -> int:
-    """The exit code of a verb; 4 with the reason if there was nothing to compare."""
-    from gdbench.engine.git import GitError
-    from gdbench.errors import NotMeasured
-
-    try:
-        return work()
-    except NotMeasured as reason:
-        typer.echo(f"gdbench: {reason}", err=True)
-        return 4
-    except GitError as reason:
-        raise UsageError(f"git refuses: {reason}") from None
 
 
 def _check_choice(name: str, given: str, known: tuple[str, ...]) -> None:

@@ -82,6 +82,9 @@ Keys
                     the same command under the same name=, or resume=FOLDER
                     alone, runs only what is missing or stale; retry=failed also
                     what failed
+  max_seconds, max_sweep_seconds
+                    limits, by the clock, of a cell and of the whole sweep; what
+                    does not end in time is a row with the status timeout
   trace, threads, outputs, start_noise, lr_scale, lr_scale_of, points,
   experiment, tracker
 
@@ -150,6 +153,7 @@ Shell completion: eval "$(gdbench -sc install=bash)"; also zsh and fish.
 Exit codes: 0 all ran, or some were unavailable here (the last line says how
 many and why); 1 a run failed, or none could run; 2 a mistake in the command,
 such as a device that no cell finds, or a file that cannot be read or written;
-130 interrupted. Of gate: 0 passed, 1 a regression, 2 a mistake, 3 inconclusive,
-4 something was not measured. A pipe closed by its reader changes none of them.
+130 interrupted, 143 and 129 ended by SIGTERM or SIGHUP. Of gate: 0 passed, 1 a
+regression, 2 a mistake, 3 inconclusive, 4 something was not measured. A pipe
+closed by its reader changes none of them.
 """

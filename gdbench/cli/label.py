@@ -33,8 +33,8 @@ def label(
     """
     from gdbench.report.escaping import escape_control_codes
     from gdbench.report.json_format import dump_json
-    from gdbench.results.catalog import find_sweep
     from gdbench.results.labels import Labels, check_label, read_labels, update_labels
+    from gdbench.results.sweep_lookup import find_sweep
 
     folder = find_sweep(sweep, outputs)
     new_name = check_label("name", name) if name else name

@@ -8,21 +8,29 @@ import re
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from gdbench import __version__
 from gdbench.cli.completion import complete_verbs
 from gdbench.cli.help import FORMER_VERBS, HELP, VERBS
 from gdbench.cli.run import run
+from gdbench.cli.signals import describe_ignored, print_ended, say, was_signalled
 from gdbench.cli.word_order import place_verb_first
 from gdbench.config.schema import SETTINGS
 from gdbench.errors import UsageError, did_you_mean, was_interrupted
-from gdbench.report.escaping import escape_control_codes
+from gdbench.report.escaping import format_error_line
 
 __all__ = ["main"]
 
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
 """Errors of the disk that count as the user's, also where they name no file."""
+COMPOSING = {"hydra", "omegaconf"}
+"""Packages that warn of what the user wrote, such as ``${oc.deprecated:lr}``."""
+
+
+LONG_VERBS = ("run", "tune", "reproduce", "gate")
+"""Verbs that run cells, and so may take hours."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -33,15 +41,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             warnings.showwarning = _shorten_warnings(warnings.showwarning)
             return _dispatch(words)
     except KeyboardInterrupt as interrupt:
-        print("gdbench: interrupted.", *interrupt.args, file=sys.stderr)
-        return 130
+        return print_ended(*interrupt.args)
     except Exception as error:
-        if was_interrupted(error):
-            print("gdbench: interrupted.", file=sys.stderr)
-            return 130
+        if was_signalled() or was_interrupted(error):
+            return print_ended()
         if (line := _describe_error(error)) is None:
             raise
-        print(f"gdbench: {escape_control_codes(line, lines=True)}", file=sys.stderr)
+        print(f"gdbench: {format_error_line(line)}", file=sys.stderr)
         return 2
 
 
@@ -54,16 +60,18 @@ def _describe_error(error: Exception) -> str | None:
 
 
 def _shorten_warnings(show: Callable[..., None]) -> Callable[..., None]:
-    """A ``showwarning`` that prints gdbench's own warnings as one line, once per command; others by ``show``."""
+    """A ``showwarning`` that prints warnings of gdbench and of composition as one line, once; others by ``show``."""
     printed: set[str] = set()
 
-    def show_shortened(message: Warning | str, category: type[Warning], *rest: Any, **others: Any) -> None:
-        if not category.__module__.startswith("gdbench."):
-            show(message, category, *rest, **others)
+    def show_shortened(
+        message: Warning | str, category: type[Warning], filename: str, *rest: Any, **others: Any
+    ) -> None:
+        if not category.__module__.startswith("gdbench.") and not COMPOSING & set(Path(filename).parts):
+            show(message, category, filename, *rest, **others)
         elif (
             str(message) not in printed
         ):  # a file is read several times: for its runs, its traces and their environment
-            print(f"gdbench: {escape_control_codes(str(message), lines=True)}", file=sys.stderr)
+            print(f"gdbench: {format_error_line(str(message))}", file=sys.stderr)
             printed.add(str(message))
 
     return show_shortened
@@ -72,6 +80,8 @@ def _shorten_warnings(show: Callable[..., None]) -> Callable[..., None]:
 def _dispatch(words: list[str]) -> int:
     words = place_verb_first(words, VERBS)
     first = words[0] if words else ""
+    if (first in LONG_VERBS or "=" in first or first == "-m") and (line := describe_ignored()):
+        say(line)
     if first in VERBS and first != "run":
         return _run_verb(words)
     if first in ("--help", "-h") or (set(words) & {"--help", "-h"}):

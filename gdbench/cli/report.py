@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,9 +17,10 @@ from gdbench.results.user_paths import PATH, expand_user
 if TYPE_CHECKING:
     from gdbench.report.build import Report
     from gdbench.report.inputs import ReportInputs
+    from gdbench.report.render_images import ImageRenderer
     from gdbench.report.writer import ReportBuilder
 
-__all__ = ["Formats", "Open", "ReportRequest", "find_place", "report"]
+__all__ = ["Formats", "Open", "find_place", "report", "request_report"]
 
 Formats = Annotated[
     str, typer.Option("--format", metavar="FORMATS", help="html, md, figures or tables; several with commas")
@@ -41,11 +44,11 @@ def report(
     alone prints to the terminal.
     """
     places = [find_place(word, outputs) for word in sweeps or []]
-    with ReportRequest(formats, to, open_, json) as request:
+    with request_report(formats, to, open_, json) as request:
         from gdbench.report import inputs
         from gdbench.report.build import build_report
         from gdbench.report.output_folder import output_folder
-        from gdbench.results.catalog import find_newest_sweep
+        from gdbench.results.sweep_lookup import find_newest_sweep
 
         places = places or [find_newest_sweep(outputs)]
         source = inputs.read_inputs(places)
@@ -53,26 +56,31 @@ def report(
         request.write(source, folder, build_report)
 
 
+@contextlib.contextmanager
+def request_report(formats: str, to: Path | None, open_: bool, json: bool) -> Iterator[ReportRequest]:
+    """Context manager: a request, whose processes that draw start before pandas and Altair are imported.
+
+    They end with the context; after a complete report they have ended already.
+    """
+    from gdbench.report.render_images import ImageRenderer
+
+    images = ImageRenderer() if not formats or "figures" in formats else None
+    try:
+        yield ReportRequest(formats, to, open_, json, images)
+    finally:
+        if images:
+            images.close()
+
+
+@dataclass(frozen=True)
 class ReportRequest:
-    """The formats of a report, and where it is written."""
+    """The formats of a report, where it is written, and how it is shown."""
 
-    def __init__(self, formats: str, to: Path | None, open_: bool, json: bool) -> None:
-        """Starts the processes that draw; made before pandas and Altair are imported, so that they start meanwhile."""
-        from gdbench.report.render_images import ImageRenderer
-
-        self.formats, self.to, self.open, self.json = formats, to, open_, json
-        self.images = ImageRenderer() if not formats or "figures" in formats else None
-
-    def __enter__(self) -> Self:
-        """Guards the processes that draw: if one is interrupted while it starts, it prints a traceback."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """End the processes that draw; after a complete report they have ended already."""
-        if self.images:
-            self.images.close()
+    formats: str
+    to: Path | None
+    open: bool
+    json: bool
+    images: ImageRenderer | None
 
     def write(self, source: ReportInputs, folder: Path, assemble: ReportBuilder) -> None:
         """Write the report to ``folder`` (unless --to names another), print its files and verdict, open the page."""
@@ -112,8 +120,8 @@ class ReportRequest:
 
 def find_place(word: str, outputs: Path) -> Path:
     """The file or folder with sweeps that a word is the path of, or else the sweep in ``outputs`` that it names."""
-    from gdbench.results.catalog import SweepNotFound, find_sweep
     from gdbench.results.folder_layout import walk_sweeps
+    from gdbench.results.sweep_lookup import SweepNotFound, find_sweep
 
     place = expand_user(word)
     if place.is_file() or next(walk_sweeps(place), None):

@@ -29,7 +29,7 @@ def reproduce(
     Code that neither gdbench ships nor you ran on this machine is listed, and runs only with --trust.
     """
     from gdbench.report.json_format import dump_json
-    from gdbench.results.lookup import find_run, find_sweep_of_run
+    from gdbench.results.run_lookup import find_run, find_sweep_of_run
     from gdbench.sweeps.reproduce import reproduce as repeat_run
 
     row = find_run(run, outputs)

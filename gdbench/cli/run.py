@@ -10,9 +10,11 @@ import sys
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
+from gdbench.cli.signals import print_ended
 from gdbench.engine.gc_pause import pause_gc
 from gdbench.errors import UsageError, format_count
-from gdbench.report.escaping import escape_control_codes
+from gdbench.report.escaping import format_error_line
+from gdbench.results.statuses import WITHOUT_RESULT
 from gdbench.results.user_paths import expand_user, expand_word
 
 if TYPE_CHECKING:
@@ -21,9 +23,6 @@ if TYPE_CHECKING:
     from gdbench.sweeps.sweep_result import SweepResult
 
 __all__ = ["run"]
-
-WITHOUT_RESULT = ("failed", "unavailable")
-"""Statuses of runs that did not run to their end."""
 
 
 @dataclass(frozen=True)
@@ -97,8 +96,7 @@ def _show_interrupted(result: SweepResult | None, output: Output) -> int:
     with contextlib.suppress(UsageError):  # no cell has ended
         if result and folder:
             _show_result(result, output)
-    print(f"gdbench: interrupted.{f' Finished cells: {folder}' if folder else ''}", file=sys.stderr)
-    return 130
+    return print_ended(*[f"Finished cells: {folder}"] * bool(folder))
 
 
 def _show_result(result: SweepResult, output: Output) -> int:
@@ -119,7 +117,7 @@ def _show_result(result: SweepResult, output: Output) -> int:
         print(*result.remarks, sep="\n", end="\n" if result.remarks else "")
     if (line := _describe_missing(runs)) is None:
         return 0
-    print(f"gdbench: {escape_control_codes(line, lines=True)}", file=sys.stderr)
+    print(f"gdbench: {format_error_line(line)}", file=sys.stderr)
     return 1 if runs["status"].isin(WITHOUT_RESULT).all() or (runs["status"] == "failed").any() else 0
 
 

@@ -39,8 +39,8 @@ def show(
 
 def _find(word: str | None, outputs: Path) -> tuple[Path | None, Any]:
     """The sweep that ``word`` names (the newest for None), or else None and the latest row of the run that it names."""
-    from gdbench.results.catalog import SweepNotFound, find_newest_sweep, find_sweep
-    from gdbench.results.lookup import find_run, has_run
+    from gdbench.results.run_lookup import find_run, has_run
+    from gdbench.results.sweep_lookup import SweepNotFound, find_newest_sweep, find_sweep
 
     if word is None:
         return find_newest_sweep(outputs), None
@@ -79,7 +79,7 @@ def _show_run(row: Any, outputs: Path, json: bool) -> None:
     """Print the columns of a run, its traceback, its configuration, and the command that repeats it."""
     from gdbench.report.escaping import escape_control_codes
     from gdbench.report.json_format import dump_json, to_json_value
-    from gdbench.results.lookup import find_sweep_of_run
+    from gdbench.results.run_lookup import find_sweep_of_run
 
     configuration = _read_configuration(find_sweep_of_run(outputs, row), row)
     command = _repeat_command(row, configuration)

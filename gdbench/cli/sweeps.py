@@ -143,11 +143,12 @@ def _select(index: Index, query: list[str], outputs: Path, sort: str) -> pd.Data
 
 
 def _print_sweeps(table: pd.DataFrame, total: int, outputs: Path, has_query: bool, csv: bool, json: bool) -> None:
+    from gdbench.report.json_format import runs_as_json
     from gdbench.report.terminal import listing
     from gdbench.report.terminal.column_fitting import make_console
 
     if json:
-        typer.echo(listing.sweeps_as_json(table))
+        typer.echo(runs_as_json(table))
     elif csv:
         typer.echo(listing.sweeps_as_csv(table), nl=False)
     elif not total:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gdbench.cli.options import ConfigDir
+from gdbench.cli.signals import print_ended
 from gdbench.results.user_paths import expand_word
 
 if TYPE_CHECKING:
@@ -42,8 +43,7 @@ def tune(
         search.run(Silent() if quiet or json else choose_progress("row"))
     except KeyboardInterrupt:
         _show_tuned(search, quiet, json)
-        typer.echo(f"gdbench: interrupted. Finished cells: {search.sweep.folder}", err=True)
-        return 130
+        return print_ended(f"Finished cells: {search.sweep.folder}")
     return _show_tuned(search, quiet, json)
 
 

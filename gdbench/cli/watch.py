@@ -32,21 +32,18 @@ def watch(
     """Follow a running sweep until it ends.
 
     Shows cells done, time left, and the best so far with its curve. Everything is read from the sweep's folder, so it
-    works from any machine that sees it, and the sweep is not disturbed. The exit code is 1 where a run failed, or where
-    the sweep was killed.
+    works from any machine that sees it, and the sweep is not disturbed: Ctrl-C ends the watching alone.
+    The exit code is 1 where a run failed, or where the sweep was killed.
     """
     from gdbench.results.live_status import SweepMonitor
 
-    try:
-        folder = _wait_for_sweep(sweep, outputs, once, json)
-        if folder is None:
-            return 0
-        monitor = SweepMonitor(folder)
-        status = monitor.take_snapshot()
-        if not once and status.state == "running":
-            status = _follow(monitor, status, json)
-    except KeyboardInterrupt:  # ends the watching, not the sweep
+    folder = _wait_for_sweep(sweep, outputs, once, json)
+    if folder is None:
         return 0
+    monitor = SweepMonitor(folder)
+    status = monitor.take_snapshot()
+    if not once and status.state == "running":
+        status = _follow(monitor, status, json)
     _print_status(monitor, status, json)
     return 0 if status.state == "running" else int(status.state == "stopped" or status.statuses["failed"] > 0)
 

@@ -10,16 +10,8 @@ from gdbench.cli.help import GROUPS
 __all__ = ["place_verb_first"]
 
 HYDRA_OPTIONS = (
-    "--config-dir",
-    "-cd",
-    "--config-path",
-    "-cp",
-    "--config-name",
-    "-cn",
-    "--cfg",
-    "-c",
-    "--package",
-    "-p",
+    *("--config-dir", "--config-path", "--config-name", "--cfg", "--package"),
+    *("-cd", "-cp", "-cn", "-c", "-p"),
 )
 """Options of a run that take a value."""
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import re
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import lru_cache
@@ -31,6 +33,7 @@ LIMITS: dict[str, tuple[float, float, str]] = {
     "minimum": (-math.inf, math.inf, "a finite number"),
 }
 """Ranges of hyper-parameters with the same meaning in every method: lowest value, first value above, in words."""
+LARGEST = sys.float_info.max
 _INTERVAL = re.compile(rf"^interval\(({NUMBER}),({NUMBER})\)$")
 _RANGE = re.compile(rf"^range\(({NUMBER}),({NUMBER})(?:,({NUMBER}))?\)$")
 
@@ -66,10 +69,10 @@ class Axis:
     def _expand(self, given: Any) -> npt.NDArray[np.float64]:
         if isinstance(given, (list, tuple, np.ndarray)):
             if all(map(is_number, given)):  # a million of them are one array, not a million
-                return np.array(given, dtype=np.float64)
+                return _to_float64(given)
             return np.concatenate([self._expand(item) for item in given]) if len(given) else np.empty(0)
         if isinstance(given, (int, float)) and not isinstance(given, bool):
-            return np.array([float(given)])
+            return _to_float64([given])
         text = re.sub(r"\s", "", str(given))
         if re.fullmatch(NUMBER, text):
             return np.array([float(text)])
@@ -105,6 +108,14 @@ class Axis:
         forms = {"lr": LR_FORMS, "lr_scale": LR_SCALE_FORMS, "seed": SEED_FORMS}.get(kind)
         forms = forms or (f"{LIMITS[kind][2]}, or a list" if kind in LIMITS else "a finite number, or a list of them")
         return UsageError(f"{self.name}={came} must be {forms}.")
+
+
+def _to_float64(numbers: Sequence[float] | npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Numbers as an array; an integer beyond float64 is infinite."""
+    try:
+        return np.array(numbers, dtype=np.float64)
+    except OverflowError:
+        return np.array([number if abs(number) <= LARGEST else math.copysign(math.inf, number) for number in numbers])
 
 
 @lru_cache(maxsize=16)

@@ -55,7 +55,7 @@ def check_words(words: Sequence[str]) -> None:
     """``UsageError`` for the first word that is no ``KEY=VALUE``."""
     for position, word in enumerate(words):
         key = word.partition("=")[0].lstrip("+~").partition(".")[0]
-        if key in ("code", "part"):  # reserved for gdbench's own workers
+        if key.partition("/")[0].partition("@")[0] in ("code", "part"):  # reserved for gdbench's own workers
             raise UsageError(f"{key} is not a setting. Allowed: {', '.join(SETTINGS)}.")
         if "=" in word and not word.startswith("="):
             continue

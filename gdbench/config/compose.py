@@ -24,9 +24,10 @@ from gdbench.config.config_folders import config_folder
 from gdbench.config.hydra_errors import translate_error
 from gdbench.config.hydra_loader import ConfigLoader
 from gdbench.config.hydra_plugins import register_configs
+from gdbench.config.hydra_schema import check_hydra_override, is_name
 from gdbench.config.hydra_settings import check_callbacks, check_hydra_node
 from gdbench.config.override_parser import parse_overrides
-from gdbench.config.schema import FACTORY_KEYS, GROUPS, SETTINGS
+from gdbench.config.schema import FACTORY_KEYS, GROUPS, PARAMETER_GROUPS, SETTINGS
 from gdbench.config.unknown_keys import describe_choice, describe_unknown_key
 from gdbench.errors import UsageError
 
@@ -103,8 +104,16 @@ class Composed:
         choices = OmegaConf.to_container(node.runtime.choices)
         rest = OmegaConf.masked_copy(whole, [str(key) for key in whole if key != "hydra"])
         OmegaConf.set_struct(rest, True)  # unknown keys are refused, as by Hydra
-        axes = OmegaConf.to_container(node.sweeper.get("params") or OmegaConf.create())
-        return cls(rest, choices, axes)  # type: ignore[arg-type]
+        return cls(rest, choices, _read_axes(node.sweeper))  # type: ignore[arg-type]
+
+
+def _read_axes(sweeper: Any) -> dict[str, Any]:
+    """The axes that a configuration declares below ``hydra.sweeper.params``."""
+    params = sweeper.get("params") if isinstance(sweeper, DictConfig) else sweeper
+    axes = OmegaConf.to_container(params) if OmegaConf.is_config(params) else params
+    if not isinstance(axes, (dict, type(None))):
+        raise UsageError(f"hydra.sweeper.params={axes} must be settings, each a line KEY: VALUE, such as lr: 0.01,0.1.")
+    return {str(key): value for key, value in (axes or {}).items()}
 
 
 class Composer:
@@ -188,7 +197,9 @@ class Composer:
 def _list_own_keys(composed: Composed, key: str) -> list[str]:
     """The settings of the chosen option of a key's group."""
     group = composed.config.get(key.partition(".")[0])
-    return [str(name) for name in group if name not in FACTORY_KEYS] if isinstance(group, DictConfig) else []
+    if not isinstance(group, DictConfig):
+        return []
+    return sorted((str(name) for name in group if name not in FACTORY_KEYS), key=lambda name: name == PARAMETER_GROUPS)
 
 
 def check_options(
@@ -204,14 +215,14 @@ def check_options(
         root = override.key_or_group.partition(".")[0]
         if root == "":
             raise UsageError(f"{override.input_line} names no setting before its =: write KEY=VALUE, such as lr=0.1.")
+        if re.match("hydra[./]", override.key_or_group):
+            check_hydra_override(override)
         if re.match(r"hydra\.callbacks(\.|$)", override.key_or_group) and not override.is_delete():
             check_callbacks(_nest(override.key_or_group.split(".")[2:], override.value()), whole=not own_files)
         if root == "hydra" and "." not in override.key_or_group:
             raise UsageError(describe_unknown_key(root))
-        if root.startswith("hydra/") and isinstance(override.value(), (int, float, dict)):
-            raise UsageError(describe_choice(str(override.input_line), root, override.value()))
-        known = root in (*SETTINGS, "code", "experiment") or root.startswith("hydra") or re.search("[/@]", root)
-        if not known and not foreign and not (override.is_add() or override.is_force_add()):
+        known = root in (*SETTINGS, "code", "experiment", "hydra") or "/" in root
+        if not known and not foreign:
             raise UsageError(describe_unknown_key(override.key_or_group))
         if shown and override.is_sweep_override():
             raise UsageError(
@@ -230,7 +241,7 @@ def _nest(names: Sequence[str], value: Any) -> Any:
 def _check_option(override: Override) -> None:
     """``UsageError`` where a group is given anything but a name or a sweep of names."""
     group, value = override.key_or_group, override.value()
-    if override.is_sweep_override() or override.is_delete() or isinstance(value, str):
+    if override.is_sweep_override() or override.is_delete() or is_name(value):
         return
     if isinstance(value, list):
         names = ",".join(name for name in value if isinstance(name, str)) or "A,B"

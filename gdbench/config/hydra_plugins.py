@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 
 from gdbench.config.schema import Settings
 from gdbench.config.spacing import space_powers_of_ten
+from gdbench.config.validation import MAX_LANES
 
 __all__ = [
     "NAMESPACE",
@@ -33,6 +34,8 @@ NAMESPACE = "hydra_plugins.gdbench"
 SCHEMA = "gdbench_schema"
 """Its name in Hydra's store, which the process shares: a calling app may have a ``schema`` of its own."""
 RAY = f"{NAMESPACE}.Ray"
+LARGEST_EXPONENT = 308
+"""A float64 ends at 1.8e308."""
 
 
 @dataclass
@@ -78,7 +81,11 @@ def register_sweeper(name: str, sweeper: type[Sweeper], node: Mapping[str, Any])
     ConfigStore.instance().store(group="hydra/sweeper", name=name, node={"_target_": target, **node})
 
 
-def logspace(low: float, high: float, count: int) -> list[float]:
+def logspace(low: Any, high: Any, count: Any) -> list[float]:
     """``${logspace:-5,0,1000}``: ``count`` numbers from 10^low to 10^high, evenly spaced in their logarithm."""
+    if not (isinstance(count, int) and 1 <= count <= MAX_LANES):
+        raise ValueError(f"logspace makes from 1 to {MAX_LANES} numbers, not {count}")
+    if not all(isinstance(exponent, (int, float)) and abs(exponent) <= LARGEST_EXPONENT for exponent in (low, high)):
+        raise ValueError(f"the exponents of logspace are numbers from -{LARGEST_EXPONENT} to {LARGEST_EXPONENT}")
     numbers: list[float] = space_powers_of_ten(Decimal(str(low)), Decimal(str(high)), count).tolist()
     return numbers

@@ -19,15 +19,22 @@ FUNCTIONS = create_functions()
 INTEGER = r"[+-]?(?:0|[1-9]\d*)"
 NUMBER = rf"(?:{INTEGER}\.?|[+-]?(?:0|[1-9]\d*)?\.\d+)(?:[eE][+-]?\d+)?"
 NUMBERS = re.compile(rf"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)=(\[?)({NUMBER}(?:,{NUMBER})+)(\]?)")
+INTEGER_BEYOND_FLOAT = re.compile(r"(?<![\d.])[1-9]\d{308,}(?![\d.eE])")
+"""Python converts none of more than 4,300 digits, and a float64 holds none of these."""
 
 
 def parse_overrides(words: Sequence[str], loader: ConfigLoader | None = None) -> list[Override]:
     """Overrides, parsed; ``UsageError`` for the first that the grammar cannot read."""
     parser = OverridesParser(FUNCTIONS, loader)
+    if long := next(filter(INTEGER_BEYOND_FLOAT.search, words), None):
+        raise UsageError(f"{long} holds a number beyond 1.8e308, the largest of a float64: give a smaller one.")
     try:
         return [_parse_numbers(word, loader) or parser.parse_overrides([word])[0] for word in words]
     except OverrideParseException as error:
         raise UsageError(describe_unreadable(str(error.override))) from None
+    except RecursionError:
+        deepest = max(words, key=lambda word: word.count("[") + word.count("{") + word.count("("))
+        raise UsageError(f"{deepest} cannot be read: its brackets are nested too deep.") from None
 
 
 def _parse_numbers(word: str, loader: ConfigLoader | None) -> Override | None:

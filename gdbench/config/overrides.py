@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from collections.abc import Collection, Iterable, Mapping
@@ -21,6 +22,9 @@ __all__ = [
 
 PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_/.:+-]*")
 """Text that needs no quotes; what begins with a digit or a sign might be a number."""
+WORD = re.compile(r"[A-Za-z0-9_/.+*$%@?|-]*")
+ESCAPED = r"([\\()\[\]{}:=, \t])"
+"""What a key of a mapping may hold beside what the grammar escapes."""
 RESERVED = frozenset(("true", "false", "null", "inf", "nan"))
 """Words that the parser does not read as text, in upper or lower case."""
 
@@ -34,6 +38,8 @@ def format_value(value: Any) -> str:
     """A value in the override grammar: text is quoted where needed, a sequence is a list."""
     if hasattr(value, "tolist"):
         value = value.tolist()
+    if isinstance(value, Mapping) and not all(WORD.fullmatch(re.sub(ESCAPED, "", str(key))) for key in value):
+        return quote_text(json.dumps(value), literal=False)  # the grammar has no quotes for keys
     if isinstance(value, Mapping):
         return "{" + ",".join(f"{_escape_key(str(key))}:{format_value(item)}" for key, item in value.items()) + "}"
     if isinstance(value, (list, tuple)):
@@ -44,7 +50,7 @@ def format_value(value: Any) -> str:
 
 
 def _escape_key(key: str) -> str:
-    return re.sub(r"([\\()\[\]{}:=, \t])", r"\\\1", key)
+    return re.sub(ESCAPED, r"\\\1", key)
 
 
 def _format_text(text: str) -> str:

@@ -13,6 +13,7 @@ __all__ = [
     "GROUPS",
     "IMPLS",
     "METRICS",
+    "PARAMETER_GROUPS",
     "SCALAR_SETTINGS",
     "SETTINGS",
     "SWEEP_SETTINGS",
@@ -33,6 +34,8 @@ METRICS = (
 """Metrics of a search; lower is better (``gdbench.analysis.tuning_metric``)."""
 FACTORY_KEYS = ("_target_", "manual", "torch", "default_lr")
 """Keys of an objective or optimizer that name its factory or default; all others are its parameters."""
+PARAMETER_GROUPS = "groups"
+"""The key of an optimizer under which its parameter groups stand, options by rule; null where there are none."""
 FACTS = ("smoothness", "strong_convexity", "minimum")
 """Parameters of an optimizer that default to the objective's own constant where they are null."""
 AROUND = {"schedule": "constant", "clip": "none", "noise": "none"}
@@ -88,6 +91,9 @@ class Settings:
     retry: Any = None
     tracker: Any = None
     """Trackers to which a finished sweep is exported."""
+    max_seconds: Any = None
+    """Seconds by the clock that a cell may take; no part of its fingerprint, as it does not change what has ended."""
+    max_sweep_seconds: Any = None
     code: Any = None
     """The folder of the user's code (--config-dir), importable wherever the cell runs."""
     part: Any = None
@@ -96,7 +102,7 @@ class Settings:
 
 SETTINGS = tuple(field.name for field in fields(Settings) if field.name not in ("code", "part"))
 """Settings of users."""
-SWEEP_SETTINGS = ("code", "metric", "name", "outputs", "resume", "retry", "trials")
+SWEEP_SETTINGS = ("code", "max_seconds", "max_sweep_seconds", "metric", "name", "outputs", "resume", "retry", "trials")
 """Settings that all cells of a sweep share."""
 SCALAR_SETTINGS = tuple(
     name for name in (*SETTINGS, "code") if name not in (*GROUPS, "lr", "lr_scale", "seed", "tracker")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ from gdbench.config.schema import (
     GROUPS,
     IMPLS,
     METRICS,
+    PARAMETER_GROUPS,
     SCALAR_SETTINGS,
     SETTINGS,
     SWEEP_SETTINGS,
@@ -27,12 +29,17 @@ from gdbench.config.schema import (
     Timing,
 )
 from gdbench.config.target_metric import TargetMetric
+from gdbench.config.unknown_keys import describe_unknown_key
 from gdbench.config.validation import MAX_LANES, MAX_STEPS, check_choice, check_number, check_whole, format_for_message
 from gdbench.errors import UsageError, did_you_mean
 from gdbench.results.constant_column import is_constant, make_constant
 from gdbench.results.run_ids import is_number
 
 __all__ = ["CellSpec", "Choice", "resolve_impl"]
+
+
+SHORTEST_LIMIT_S = 0.01
+"""The least value of max_seconds and max_sweep_seconds."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +84,12 @@ class CellSpec:
         check_choice("metric", config["metric"], METRICS)
         if config["trials"] is not None:
             check_whole("trials", config["trials"], 1, MAX_LANES)
+        for name in ("max_seconds", "max_sweep_seconds"):
+            if config[name] is not None:
+                check_number(name, config[name], SHORTEST_LIMIT_S)
         optimizer = dict(config["optimizer"])
+        if optimizer.get(PARAMETER_GROUPS) is None:  # none were asked for: a configuration may not know the key
+            optimizer.pop(PARAMETER_GROUPS, None)
         numbers = {f"optimizer.{key}": value for key, value in optimizer.items() if _is_batchable(key, value)}
         given = {**{name: config[name] for name in ("lr", "lr_scale", "seed")}, **numbers}
         axes = tuple(Axis(name, value, config["points"]) for name, value in given.items())
@@ -155,7 +167,11 @@ class CellSpec:
             "objective": self.objective,
             **{f"objective.{key}": value for key, value in self.objective_config.items() if key not in FACTORY_KEYS},
             "optimizer": self.optimizer,
-            **{f"optimizer.{key}": value for key, value in self.optimizer_config.items() if key not in FACTORY_KEYS},
+            **{
+                f"optimizer.{key}": json.dumps(value) if isinstance(value, Mapping) else value
+                for key, value in self.optimizer_config.items()
+                if key not in FACTORY_KEYS
+            },
             "impl": self.impl,
             "steps": self.steps,
             "target": self.target,
@@ -189,8 +205,27 @@ def _check_keys(config: Mapping[str, Any], choices: Mapping[str, str]) -> None:
     for key in known:
         if key in GROUPS and key in choices and not isinstance(config.get(key) or {}, Mapping):
             raise UsageError(f"{key}={choices[key]}: its file must hold lines of the form KEY: VALUE.")
+        if key in ("objective", "optimizer", *AROUND) and key in choices:
+            _check_factories(f"{key}={choices[key]}", config.get(key) or {})
         if key not in config or (key in GROUPS and not isinstance(config[key], Mapping)):
             raise UsageError(f"{key} is missing: every run needs one. Leave it out to have the default.")
+    if "lr" in config["optimizer"]:
+        raise UsageError(describe_unknown_key("optimizer.lr", choices))
+
+
+def _check_factories(chosen: str, group: Mapping[str, Any]) -> None:
+    """``UsageError`` where what names a factory is a number, a list or settings, or is given no place for its name."""
+    for block in ("manual", "torch"):
+        if not isinstance(group.get(block), (Mapping, type(None))):
+            raise UsageError(
+                f"{chosen}: {block}={format_for_message(group[block])} must be null, or settings with the _target_ of a"
+                f" factory: {block}: {{_target_: package.module.name}}."
+            )
+    for holder in (group, group.get("manual") or {}, group.get("torch") or {}):
+        if isinstance(target := holder.get("_target_"), (bool, int, float, list, tuple, Mapping)):
+            raise UsageError(
+                f"{chosen}: _target_={format_for_message(target)} is no name of a factory: write package.module.name."
+            )
 
 
 def _check_no_lists(config: Mapping[str, Any]) -> None:

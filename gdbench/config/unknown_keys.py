@@ -48,6 +48,9 @@ def describe_unknown_key(key: str, chosen: Mapping[str, str] | None = None, know
             "the file of an experiment must begin with the line # @package _global_, and hold lines of the form"
             " KEY: VALUE, which set what the command line would."
         )
+    if "@" in key:
+        group = key.partition("@")[0]
+        return f"{key} is not a setting: a run has one {group or 'option of each group'}. Write {group or 'KEY'}=VALUE."
     if "/" in key and key.partition("/")[0] in SETTINGS:
         dotted = key.replace("/", ".")
         taken = _suggest_run_setting(dotted)

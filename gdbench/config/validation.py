@@ -45,7 +45,7 @@ def check_number(name: str, given: Any, low: float = -math.inf, below: float = m
     )
     try:
         number = float(given)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if isinstance(given, bool) or not low <= number < below or math.isinf(number):
         raise UsageError(f"{name}={format_for_message(given)} must be {bounds}.")

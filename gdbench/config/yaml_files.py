@@ -11,7 +11,7 @@ import yaml  # type: ignore[import-untyped]
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from gdbench.errors import UsageError
+from gdbench.errors import UsageError, to_one_line
 
 __all__ = [
     "describe_cycle",
@@ -22,12 +22,16 @@ __all__ = [
     "read_yaml",
 ]
 
+MAX_YAML_BYTES, MAX_YAML_VALUES = 2**26, 10**6
+"""A folder may be a stranger's: more is not parsed. A cell of 10,000 explicit values has 200 kB."""
 NO_MAPPING = "cannot be read: it must hold lines of the form KEY: VALUE."
 
 
 def read_yaml(file: Path, resolve: bool = True) -> Any:
     """The content of a file, with interpolations resolved if asked; ``UsageError`` if it cannot be read."""
     try:
+        if file.stat().st_size > MAX_YAML_BYTES:
+            raise UsageError(f"{file} cannot be read: it is larger than {MAX_YAML_BYTES:,} bytes.")
         text = file.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise UsageError(_not_utf8(file, error)) from None
@@ -39,6 +43,8 @@ def read_yaml(file: Path, resolve: bool = True) -> Any:
 def parse_yaml(text: str, file: Path, resolve: bool = True) -> Any:
     """The content of a file's text, as plain containers."""
     try:
+        if "*" in text and _count_values(text) > MAX_YAML_VALUES:
+            raise UsageError(f"{file} cannot be read: its anchors stand for more than {MAX_YAML_VALUES:,} values.")
         return OmegaConf.to_container(OmegaConf.create(text), resolve=resolve)
     except AssertionError:  # OmegaConf's, of a bare number
         raise UsageError(f"{file} {NO_MAPPING}") from None
@@ -47,6 +53,21 @@ def parse_yaml(text: str, file: Path, resolve: bool = True) -> Any:
             raise UsageError(f"{file} {cycle}") from None
         first = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".:")
         raise UsageError(describe_yaml_error(error, file) or f"{file} cannot be read: {first}.") from None
+
+
+def _count_values(text: str) -> int:
+    """How many values a text stands for, those of an anchor as often as it is named; 0 where anchors form a cycle."""
+    counts: dict[int, int] = {}
+
+    def count(node: Any) -> int:
+        if id(node) not in counts:
+            counts[id(node)] = 0
+            pairs = node.value if isinstance(node, yaml.CollectionNode) else []
+            children = [part for pair in pairs for part in (pair if isinstance(pair, tuple) else (pair,))]
+            counts[id(node)] = 1 + sum(map(count, children))
+        return counts[id(node)]
+
+    return count(yaml.compose(text, Loader=yaml.SafeLoader))
 
 
 def describe_yaml_error(error: BaseException, file: Path | None = None) -> str | None:
@@ -60,7 +81,7 @@ def describe_yaml_error(error: BaseException, file: Path | None = None) -> str |
     if isinstance(error, yaml.reader.ReaderError):
         return f"{file or error.name} cannot be read: character {error.position + 1}, {error.reason}."
     if isinstance(error, yaml.YAMLError) and file:
-        return f"{file} cannot be read: {' '.join(str(error).split())}."
+        return f"{file} cannot be read: {to_one_line(error)}."
     return None
 
 

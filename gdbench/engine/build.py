@@ -19,7 +19,7 @@ from gdbench.engine.random_state import preserve_globals
 from gdbench.engine.torch_globals import apply_settings, isolate_settings
 from gdbench.engine.training.judging_schedule import choose_interval
 from gdbench.engine.training.target_metric import check_target
-from gdbench.errors import Unavailable, UsageError
+from gdbench.errors import Unavailable, UsageError, describe_exception
 from gdbench.objectives.base import Objective, find_changed_data, is_same_content
 from gdbench.objectives.point_conversion import find_overflow
 from gdbench.tree import leaves, tree_map
@@ -76,10 +76,11 @@ def _find_unrepresentable(spec: CellSpec, stated: Objective, dtype: torch.dtype)
 
 
 @preserve_globals()
-def check_cell(spec: CellSpec) -> None:
+def check_cell(spec: CellSpec, evaluate: bool = True) -> None:
     """Check a cell's configuration before anything runs. Raises ``UsageError`` in one line.
 
-    An objective that raises is not an error here: it is a result, and becomes a row.
+    An objective that raises is not an error here: it is a result, and becomes a row. Without ``evaluate`` it is not
+    called, as it may not return.
     """
     with import_from(spec.code), isolate_settings():
         with _word_in_one_line(f"objective={spec.objective}"):
@@ -92,7 +93,8 @@ def check_cell(spec: CellSpec) -> None:
         with contextlib.suppress(Unavailable):
             make_hyper_columns(spec, stated)
         check_target(spec.target_metric, stated)
-        _check_value(spec)
+        if evaluate:
+            _check_value(spec)
 
 
 def _check_value(spec: CellSpec) -> None:
@@ -135,5 +137,4 @@ def _word_in_one_line(what: str) -> Iterator[None]:
     except UsageError:
         raise
     except USER_ERRORS as error:
-        words = " ".join(f"{type(error).__name__}: {error}".split())
-        raise UsageError(f"{what} cannot be made ({words}).") from error
+        raise UsageError(f"{what} cannot be made ({describe_exception(error)}).") from error

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ from gdbench.engine.random_state import FACTORY_STEP, START_STEP, SeededOracle, 
 from gdbench.engine.targets import measure_rounding_size
 from gdbench.engine.training.functional import FunctionalOracle
 from gdbench.engine.training.judge import Judge
+from gdbench.errors import describe_exception
 from gdbench.objectives.base import Objective, cast, make_generator
 from gdbench.objectives.training import make_module
 from gdbench.optimizers.base import Hyper, Method, Oracle
@@ -24,7 +25,7 @@ from gdbench.results.constant_column import is_constant, take_rows
 from gdbench.tree import Params, numel, put_lanes_last, tree_map
 
 if TYPE_CHECKING:  # the compiler takes its time
-    from gdbench.engine.compile.program import CompiledLanes
+    from gdbench.engine.compile.program import CompiledLanes, Program
     from gdbench.engine.compile.step_code import ObservePoint
 
 __all__ = ["Cell", "MethodFactory"]
@@ -39,40 +40,39 @@ MIN_FUSED_WORK = 10**8
 """With fewer steps over all runs of a cell, compiling fused steps takes longer than it saves."""
 
 
-class MethodFactory(Protocol):
-    """Makes the methods of a cell from their hyper-parameters."""
+@dataclass(frozen=True)
+class MethodFactory:
+    """Makes the methods of a cell from their hyper-parameters, eager or compiled."""
 
-    @property
-    def implementation(self) -> str:
-        """The implementation that runs, for the column of that name."""
-        ...
-
-    @property
-    def lanes(self) -> bool:
-        """Whether a method takes hyper-parameters with a lane axis."""
-        ...
+    eager: Callable[[Mapping[str, Hyper]], Method]
+    """The method with these hyper-parameters, not compiled."""
+    implementation: str
+    """The implementation that runs, for the column of that name."""
+    lanes: bool
+    """Whether a method takes hyper-parameters with a lane axis."""
+    program: Program | None = None
+    """The compiled program, where there is one."""
+    uses_module: bool = False
+    """Whether its steps train the module of a workload itself."""
 
     @property
     def is_compiled(self) -> bool:
         """Whether its steps go through torch.compile."""
-        ...
+        return self.program is not None
 
     @property
     def compile_s(self) -> float:
         """Seconds that torch.compile has taken so far."""
-        ...
+        return self.program.compile_s if self.program else 0.0
 
     def __call__(self, hyper: Mapping[str, Hyper]) -> Method:
         """The method with these hyper-parameters."""
-        ...
-
-    def eager(self, hyper: Mapping[str, Hyper]) -> Method:
-        """The same method, not compiled."""
-        ...
+        return self.program.method(hyper) if self.program else self.eager(hyper)
 
     def in_lanes(self, hyper: Mapping[str, Hyper], look: ObservePoint) -> CompiledLanes:
         """The same method in compiled lanes, observed within the graph."""
-        ...
+        assert self.program
+        return self.program.in_lanes(hyper, look)
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ class Cell:
         try:
             return measure_rounding_size(self.stated), ""
         except Exception as error:  # must not fail a run: one that closes over float64 has no float32 form
-            return None, " ".join(f"{type(error).__name__}: {error}".split())[:120]
+            return None, describe_exception(error)[:120]
 
     def start(self, seed: int) -> Params:
         """x_0 of a seed: the objective's start, with normal noise where ``start_noise`` asks for it.

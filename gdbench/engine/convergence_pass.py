@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any
@@ -14,9 +14,10 @@ from torch import Tensor
 from gdbench.engine.cell import Cell
 from gdbench.engine.compile.lane_observer import make_lane_observer, make_work_counter
 from gdbench.engine.compile.state_structure import select_lanes
-from gdbench.engine.descent import Look, descent
+from gdbench.engine.descent import descent
 from gdbench.engine.observations import Observations, convert_to_steps
 from gdbench.engine.observer import Observer
+from gdbench.engine.pass_inputs import Ended, PassInputs, StepCallback
 from gdbench.engine.targets import make_ladder, round_thresholds_down
 from gdbench.engine.tensor_stats import (
     compute_distances,
@@ -28,8 +29,8 @@ from gdbench.engine.tensor_stats import (
 )
 from gdbench.engine.trace_recorder import TraceRecorder
 from gdbench.engine.training.training_run import TrainingMetrics, TrainingRun, concatenate_metrics
-from gdbench.optimizers.base import Method, Oracle, StepInfo, compute_output_info
-from gdbench.tree import Params, tree_map
+from gdbench.optimizers.base import StepInfo
+from gdbench.tree import tree_map
 
 __all__ = [
     "PassInputs",
@@ -43,8 +44,6 @@ __all__ = [
 
 
 Array = npt.NDArray[Any]
-StepCallback = Callable[[int], None]
-"""Called with the number of steps before each call of the method; raises to end the pass."""
 DROP_INTERVAL = 8
 """After every so many steps lanes that are no longer finite may be dropped."""
 
@@ -93,7 +92,9 @@ def run_observed_pass(
     compiled = laned and cell.make_method.is_compiled
     if laned and (not cell.starts_differ() if compiled else bool((start == start[0]).all())):
         thresholds = thresholds[:, :1]  # lanes that start together share their targets
-    make_observer = partial(Observer, thresholds if laned else thresholds[:, 0], start * sign, cell.maximize)
+    if not laned:
+        thresholds = thresholds[:, 0]
+    make_observer = partial(Observer, thresholds, start * sign, cell.maximize, cell.steps)
     trace = TraceRecorder(cell, laned, traced, judge.full)
     run = training.run if training else _run_compiled_lanes if compiled else _run_eager_lanes if laned else _run_alone
     x, ended, observer = run(PassInputs(cell, oracle, x, make_observer, trace, before_steps))
@@ -119,41 +120,6 @@ def run_observed_pass(
         metrics=training.summarize(x, observer) if training else None,
         **trace.to_arrays(),
     )
-
-
-@dataclass(frozen=True)
-class PassInputs:
-    """What the runs of a pass start from and what records them, whichever way their steps are made."""
-
-    cell: Cell
-    oracle: Oracle
-    start: Params
-    make_observer: Callable[..., Observer]
-    """``make_observer(counts_work)``: ``counts_work`` says whether gradients and evaluations are counted; if not, each
-    step is one gradient."""
-    trace: TraceRecorder
-    before_steps: StepCallback
-
-    def make_look(self, method: Method, judge: Oracle, observer: Observer) -> Look:
-        """What ``descent`` calls after each step: it observes the point and records its trace."""
-        interval = self.cell.judge_every
-
-        def look(k: int, x: Params, seen: StepInfo) -> None:
-            self.before_steps(1)
-            if k % interval:
-                self.trace.mark(k, x)
-                if not method.constant_cost:
-                    observer.add_work(seen)
-                return
-            seen = compute_output_info(method, judge, k, x, seen)
-            observer.observe(k // interval, x, seen)
-            self.trace.record(k, observer, x, seen.loss, seen.grad)
-
-        return look
-
-
-Ended = tuple[Params, tuple[Params, Any], Observer]
-"""The last judged point, the method's own x and state there, and what was observed before it."""
 
 
 def _run_alone(inputs: PassInputs) -> Ended:

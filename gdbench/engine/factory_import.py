@@ -70,20 +70,26 @@ def is_ours(factory: Callable[..., Any] | None) -> bool:
     return str(getattr(factory, "__module__", "")).startswith("gdbench.")
 
 
-def check_arguments(factory: Callable[..., Any], given: Mapping[str, Any], group: str, choice: str) -> None:
-    """``UsageError`` if a factory does not take parameters of these names, or takes other kinds of values."""
+def check_arguments(
+    factory: Callable[..., Any], given: Mapping[str, Any], group: str, choice: str, place: str | None = None
+) -> None:
+    """``UsageError`` if a factory does not take parameters of these names, or takes other kinds of values.
+
+    ``place`` is the setting under which they are given, by default the group.
+    """
+    place = place or group
     known = inspect.signature(factory).parameters
     if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in known.values()):
         return
     for name, value in given.items():
         if name not in known:
             raise UsageError(
-                f"{group}.{name} is not a parameter of {group}={choice};"
+                f"{place}.{name} is not a parameter of {group}={choice};"
                 f" {factory.__qualname__} takes: {', '.join(known) or 'none'}."
             )
         default = known[name].default
         if isinstance(default, bool) and not isinstance(value, bool):
-            raise UsageError(f"{group}.{name}={format_for_message(value)} must be true or false.")
+            raise UsageError(f"{place}.{name}={format_for_message(value)} must be true or false.")
         if is_number(default) and not is_number(value):
             quotes = ", without quotes" if isinstance(value, str) and format_for_message(value) != value else ""
-            raise UsageError(f"{group}.{name}={format_for_message(value)} must be a number{quotes}.")
+            raise UsageError(f"{place}.{name}={format_for_message(value)} must be a number{quotes}.")

@@ -12,11 +12,12 @@ import numpy.typing as npt
 
 from gdbench.config.user_modules import USER_ERRORS
 from gdbench.engine.cell import Cell
-from gdbench.engine.convergence_pass import PassResult, StepCallback, run_observed_pass
+from gdbench.engine.convergence_pass import PassResult, run_observed_pass
 from gdbench.engine.descent import descent
-from gdbench.errors import Unavailable, UsageError
+from gdbench.engine.pass_inputs import StepCallback
+from gdbench.errors import TimeLimitReached, Unavailable, UsageError, describe_exception, to_one_line
 
-__all__ = ["Failure", "Isolation", "Piece", "describe_exception", "observe_runs"]
+__all__ = ["Failure", "Isolation", "Piece", "observe_runs"]
 
 Array = npt.NDArray[Any]
 OUT_OF_MEMORY_SPLIT = 4
@@ -28,17 +29,6 @@ OUT_OF_MEMORY = re.compile(r"^MemoryError|OutOfMemoryError|can't allocate memory
 """What Python, CUDA, the CPU's allocator on Linux and on Windows, and MPS say, in turn."""
 
 
-def describe_exception(error: BaseException) -> str:
-    """An exception and its notes in one line."""
-    notes = getattr(error, "__notes__", [])
-    words = f"{type(error).__name__}: {error}"
-    return _to_one_line("; ".join([words.rstrip("."), *notes]) if notes else words)
-
-
-def _to_one_line(text: str) -> str:
-    return " ".join(text.split())[:500]
-
-
 @dataclass(frozen=True)
 class Failure:
     """Why a run has no result: its status, one line, and where what was raised came from."""
@@ -46,17 +36,17 @@ class Failure:
     status: str
     error: str
     traceback: str | None = None
+    is_final: bool = False
+    """Whether a cell without rows of its own is not run again when its sweep is resumed."""
 
     @classmethod
     def from_exception(cls, error: BaseException) -> Failure:
-        """The failure that an exception is: ``unavailable`` if torch has no such thing, else ``failed``."""
-        if isinstance(error, Unavailable):
-            return cls("unavailable", _to_one_line(str(error)))
+        """The failure that an exception is: ``unavailable``, ``timeout``, else ``failed``."""
+        if isinstance(error, (Unavailable, TimeLimitReached)):
+            return cls("unavailable" if isinstance(error, Unavailable) else "timeout", to_one_line(error))
         text = "".join(traceback.format_exception(error))
         text = text if len(text) <= MAX_TRACEBACK else f"...\n{text[-MAX_TRACEBACK:]}"
-        return cls(
-            "failed", _to_one_line(str(error)) if isinstance(error, UsageError) else describe_exception(error), text
-        )
+        return cls("failed", (to_one_line if isinstance(error, UsageError) else describe_exception)(error), text)
 
 
 class Isolation:
@@ -94,7 +84,7 @@ def observe_runs(
         return _try_pass(cell.take(rows), laned, _locate_traced(traced, rows), before_steps)
 
     def split(rows: Array, failure: Failure) -> list[Piece]:
-        if not isolation.has_room:
+        if not isolation.has_room or failure.status == "timeout":
             return [(rows, failure)]
         if len(rows) == 1:
             isolation.add(int(rows[0]), failure)
@@ -137,7 +127,7 @@ def _try_pass(cell: Cell, laned: bool, traced: Array, before_steps: StepCallback
         if (error := _find_eager_error(cell)) is None:
             raise
         return Failure.from_exception(error)
-    except USER_ERRORS as error:
+    except (*USER_ERRORS, TimeLimitReached) as error:
         return Failure.from_exception(error)
 
 

@@ -16,7 +16,7 @@ __all__ = ["SEED", "list_facts", "list_hyper_names", "list_swept_values", "make_
 
 
 SEED = "seed"
-"""The name under which a method whose gradients have a noise is told its seed, among its numbers."""
+"""The name among a method's numbers of its run's seed plus 1, where gradients have a noise or a module is trained."""
 
 
 def list_hyper_names(spec: CellSpec) -> list[str]:
@@ -50,7 +50,7 @@ def make_hyper_columns(spec: CellSpec, objective: Objective) -> dict[str, Any]:
                 raise Unavailable(f"lr_scale_of=L: objective={spec.objective} states no L; use lr_scale_of=null")
             base = 1 / objective.smoothness
         columns["lr"] = lanes["lr_scale"] * base
-    if "noise" in spec.around:
+    if "noise" in spec.around or objective.training is not None:
         columns[SEED] = lanes["seed"] + 1.0  # a plain 0 would be a structure of its own in compiled steps
     facts = {name: _read_stated(spec, objective, name) for name in list_facts(spec)}
     return columns | {name: make_constant(number, spec.size) for name, number in facts.items()}

@@ -6,60 +6,44 @@ import inspect
 import itertools
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
-from gdbench.config.schema import FACTORY_KEYS
+from gdbench.config.schema import FACTORY_KEYS, PARAMETER_GROUPS
 from gdbench.config.spec import CellSpec
 from gdbench.config.user_modules import USER_ERRORS, import_from
 from gdbench.engine.cell import MethodFactory
+from gdbench.engine.device import resolve_device
 from gdbench.engine.factory_import import apply_settings_of, check_arguments, is_ours, locate
 from gdbench.engine.gc_pause import pause_gc
+from gdbench.engine.group_options import check_group_options, make_grouped, read_groups, translate_options
 from gdbench.engine.hyper_parameters import SEED, list_facts, list_hyper_names, list_swept_values
 from gdbench.errors import Unavailable, UsageError
 from gdbench.objectives.base import Objective
 from gdbench.optimizers.base import Hyper, Method, Step, first_order
-from gdbench.optimizers.gradient_transforms import gradient_noise, with_gradient_transform
+from gdbench.optimizers.gradient_transforms import GradientTransform, gradient_noise, with_gradient_transform
 from gdbench.optimizers.projection import with_projection
 from gdbench.optimizers.schedules import with_schedule, with_torch_schedule
+from gdbench.optimizers.torch_construction import (
+    OptimizerSpec,
+    clone_parameter,
+    find_kind,
+    list_lr_names,
+    public_name,
+    torch_arguments,
+)
+from gdbench.optimizers.torch_module import check_autocast, module_method, refuse_function
 from gdbench.optimizers.torch_needs import read_needs
-from gdbench.optimizers.torch_optim import find_kind, list_lr_names, public_name, torch_arguments, torch_optim
-from gdbench.tree import Params
+from gdbench.optimizers.torch_optim import function_method
+from gdbench.tree import Params, tree_map
 
 __all__ = ["MAX_SAMPLES", "make_method_factory"]
 
 
 MAX_SAMPLES = 64
 """Combinations of numbers with which a method is tried before a cell is refused as a whole."""
-
-
-@dataclass(frozen=True)
-class _ConfiguredFactory:
-    """A method factory of one configuration, eager or compiled."""
-
-    eager: Callable[[Mapping[str, Hyper]], Method]
-    implementation: str
-    lanes: bool
-    program: Any = None
-    """The compiled program, where there is one."""
-
-    @property
-    def is_compiled(self) -> bool:
-        return self.program is not None
-
-    @property
-    def compile_s(self) -> float:
-        return float(self.program.compile_s) if self.program else 0.0
-
-    def __call__(self, hyper: Mapping[str, Hyper]) -> Method:
-        method: Method = self.program.method(hyper) if self.program else self.eager(hyper)
-        return method
-
-    def in_lanes(self, hyper: Mapping[str, Hyper], look: Any) -> Any:
-        return self.program.in_lanes(hyper, look)
 
 
 def make_method_factory(spec: CellSpec, objective: Objective | None = None) -> MethodFactory:
@@ -74,7 +58,8 @@ def make_method_factory(spec: CellSpec, objective: Objective | None = None) -> M
 
 def _make_factory(spec: CellSpec, objective: Objective | None) -> MethodFactory:
     config = spec.optimizer_config
-    fixed = {key: value for key, value in config.items() if key not in (*FACTORY_KEYS, *list_facts(spec))}
+    apart = (*FACTORY_KEYS, PARAMETER_GROUPS, *list_facts(spec))
+    fixed = {key: value for key, value in config.items() if key not in apart}
     block = dict(config.get("manual" if spec.impl in ("manual", "compiled") else "torch") or {})
     if not block and not (config.get("manual") or config.get("torch")):
         raise UsageError(
@@ -96,16 +81,23 @@ def _make_manual_factory(
 ) -> MethodFactory:
     check_arguments(factory, {**fixed, **dict.fromkeys(list_hyper_names(spec), 0.0)}, "optimizer", spec.optimizer)
 
+    if objective is not None and objective.training is not None:
+        refuse_function(objective.training)
     project = objective.project if objective else None
     ours = is_ours(factory)
 
     def bare(hyper: Mapping[str, Hyper]) -> Method:
-        made = factory(**fixed, **hyper)
-        method = with_projection(made if isinstance(made, Method) else first_order(*made), project)
+        made = factory(**{**fixed, **hyper})
+        method = made if isinstance(made, Method) else first_order(*made)
         return method if ours else method.as_mutating()
 
     schedule = _call_group_factory(spec, "schedule", steps=spec.steps)
-    make = _with_gradient_transform(spec, with_schedule(bare, schedule) if schedule else bare)
+    scheduled = with_schedule(bare, schedule) if schedule else bare
+    groups = read_groups(spec, objective)
+    check_group_options(groups, factory, spec.optimizer)
+    whole = make_grouped(scheduled, groups) if groups else scheduled
+    projected = whole if project is None else lambda hyper: with_projection(whole(hyper), project)
+    make = _with_gradient_transform(spec, projected, objective)
     name = f"{factory.__module__}.{factory.__qualname__}"
     sample = _try_numbers(lambda numbers: _to_method(factory(**fixed, **numbers), name), spec)
     if sample.proximal and objective and objective.prox is None:
@@ -114,12 +106,12 @@ def _make_manual_factory(
             f" objective={spec.objective} states none; try objective=lasso_proximal"
         )
     if spec.impl == "manual":
-        return _ConfiguredFactory(make, name + _describe_groups(spec), sample.lanes)
+        return MethodFactory(make, name + _describe_groups(spec), sample.lanes)
     with pause_gc():  # it brings in the compiler, which takes its time
         from gdbench.engine.compile.program import Program
 
     program = Program(lambda **hyper: make(hyper))
-    return _ConfiguredFactory(make, f"torch.compile({name})" + _describe_groups(spec), True, program)
+    return MethodFactory(make, f"torch.compile({name})" + _describe_groups(spec), True, program)
 
 
 def _try_numbers(make: Callable[[Mapping[str, float]], Method], spec: CellSpec) -> Method:
@@ -168,19 +160,37 @@ def _make_torch_factory(
     project = objective.project if objective else None
     numbers = {name: float(np.nan_to_num(values[0], nan=1.0)) for name, values in list_swept_values(spec).items()}
     sample = {**fixed, **dict.fromkeys(list_facts(spec), 1.0), **numbers}
-    kind = factory
-    if not isinstance(factory, type):
-        point = objective.start_at(0) if objective else torch.ones(2, 2)
-        kind = find_kind(factory, point, torch_arguments(block, sample))
+    point = objective.start_at(0) if objective else torch.ones(2, 2)
+    kind = factory if isinstance(factory, type) else find_kind(factory, point, torch_arguments(block, sample))
+    groups, split = read_groups(spec, objective), _split_transform(spec)
 
-    def bare(hyper: Mapping[str, Hyper]) -> Method:
-        method = torch_optim(factory, torch_arguments(block, {**fixed, **hyper}), spec.impl, kind, needs)
-        method = with_projection(method, project)
+    def make_optimizer_spec(hyper: Mapping[str, Hyper]) -> OptimizerSpec:
+        given = {**fixed, **hyper}
+        options = translate_options(groups, given, block)
+        return OptimizerSpec(factory, torch_arguments(block, given), spec.impl, kind, needs, options)
+
+    def schedule_rates(method: Method) -> Method:
         return with_torch_schedule(method, schedule, list_lr_names(block)) if schedule else method
 
-    _try_numbers(bare, spec)
+    def make_function_method(hyper: Mapping[str, Hyper]) -> Method:
+        return schedule_rates(with_projection(function_method(make_optimizer_spec(hyper)), project))
+
+    def make_module_method(hyper: Mapping[str, Hyper]) -> Method:
+        seed, numbers, transform = split(hyper)
+        assert objective is not None
+        assert objective.training is not None
+        return schedule_rates(module_method(objective.training, int(seed) - 1, make_optimizer_spec(numbers), transform))
+
+    _try_numbers(make_function_method, spec)
+    if groups:
+        check_group_options(translate_options(groups, sample, block), factory, spec.optimizer, known=False)
+        make_optimizer_spec(sample).build(tree_map(clone_parameter, point))
     implementation = f"{public_name(factory)}({spec.impl})" + _describe_groups(spec)
-    return _ConfiguredFactory(_with_gradient_transform(spec, bare), implementation, False)
+    if objective is not None and objective.training is not None:
+        check_autocast(objective.training, resolve_device(spec.device))
+        return MethodFactory(make_module_method, implementation, False, uses_module=True)
+    make = _with_gradient_transform(spec, make_function_method, objective)
+    return MethodFactory(make, implementation, False)
 
 
 def _require_lr(factory: Callable[..., Any], names: Mapping[str, Any], choice: str) -> None:
@@ -211,21 +221,39 @@ def _describe_groups(spec: CellSpec) -> str:
 
 
 def _with_gradient_transform(
-    spec: CellSpec, make: Callable[[Mapping[str, Hyper]], Method]
+    spec: CellSpec, make: Callable[[Mapping[str, Hyper]], Method], objective: Objective | None
 ) -> Callable[[Mapping[str, Hyper]], Method]:
     """``make``, whose methods see gradients with noise, then clipped, where the spec has them."""
-    noise, clip = _call_group_factory(spec, "noise"), _call_group_factory(spec, "clip")
-    if not noise and not clip:
+    split = _split_transform(spec)
+    if not {"noise", "clip"} & set(spec.around) and (objective is None or objective.training is None):
         return make
 
     def make_with_transform(hyper: Mapping[str, Hyper]) -> Method:
+        _, numbers, transform = split(hyper)
+        method = make(numbers)
+        return with_gradient_transform(method, transform) if transform else method
+
+    return make_with_transform
+
+
+SplitNumbers = Callable[[Mapping[str, Hyper]], tuple[Hyper, Mapping[str, Hyper], GradientTransform | None]]
+
+
+def _split_transform(spec: CellSpec) -> SplitNumbers:
+    """A function that splits a method's numbers: its seed plus 1, the other numbers, and the transform of gradients."""
+    noise, clip = _call_group_factory(spec, "noise"), _call_group_factory(spec, "clip")
+
+    def split(hyper: Mapping[str, Hyper]) -> tuple[Hyper, Mapping[str, Hyper], GradientTransform | None]:
         numbers = dict(hyper)
-        add = gradient_noise(noise, numbers.pop(SEED)) if noise else None
+        seed = numbers.pop(SEED, 1.0)
+        if not noise and not clip:
+            return seed, numbers, None
+        add = gradient_noise(noise, seed) if noise else None
 
         def change(grad: Params, k: Step, laned: bool) -> Params:
             grad = add(grad, k, laned) if add else grad
             return clip(grad, laned) if clip else grad
 
-        return with_gradient_transform(make(numbers), change)
+        return seed, numbers, change
 
-    return make_with_transform
+    return split

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from gdbench.engine.observer import ObserverSpec, ObserverState
+    from gdbench.engine.observer_state import ObserverSpec, ObserverState
 
 __all__ = ["Observations", "convert_to_steps", "summarize"]
 
@@ -49,7 +49,7 @@ def summarize(
         state = state._replace(gradients=worked, gradient_evals_to_target=torch.minimum(worked, first_hits[-1]))
     return Observations(
         best=state.best,
-        best_step=state.best_step,
+        best_step=state.best_step.to(torch.int32),
         last=state.last,
         finite_points=state.finite_points,
         diverged_since=_start_of_stretch(state.last_at_or_below_start, finite, steps),
@@ -64,7 +64,7 @@ def summarize(
 
 def _start_of_stretch(last_outside: Tensor, finite: Tensor, steps: int) -> Tensor:
     """The step after ``last_outside``; -1 where that was the last step or the run did not stay finite."""
-    return torch.where(finite & (last_outside < steps), last_outside + 1, -1)
+    return torch.where(finite & (last_outside < steps), last_outside.to(torch.int32) + 1, -1)
 
 
 def convert_to_steps(seen: Observations[Array], interval: int, steps: int, counts: bool) -> Observations[Array]:

@@ -18,9 +18,10 @@ from gdbench.errors import Unavailable
 from gdbench.optimizers.base import StepInfo
 from gdbench.tree import Params, leaves, tree_map
 
-__all__ = ["LateDraws", "find_draws", "find_late_draws", "is_seed_effective", "run_seeded"]
+__all__ = ["LateDraws", "ProgressCallback", "find_draws", "find_late_draws", "is_seed_effective", "run_seeded"]
 
 ProgressCallback = Callable[[int], None]
+"""Called with the number of steps made, summed over runs."""
 
 Result = TypeVar("Result")
 

@@ -20,24 +20,23 @@ from gdbench.engine.batching import choose_execution_mode, find_overflowing_runs
 from gdbench.engine.cell import Cell
 from gdbench.engine.cell_columns import make_block_columns, make_failed_columns, make_trace_columns, spread_columns
 from gdbench.engine.convergence_metrics import convergence_columns
-from gdbench.engine.convergence_pass import PassResult, StepCallback, concatenate
+from gdbench.engine.convergence_pass import PassResult, concatenate
 from gdbench.engine.failure_isolation import Failure, Isolation, Piece, observe_runs
+from gdbench.engine.pass_inputs import StepCallback
 from gdbench.engine.random_state import read_states
-from gdbench.engine.randomness_check import find_late_draws, is_seed_effective, run_seeded
+from gdbench.engine.randomness_check import ProgressCallback, find_late_draws, is_seed_effective, run_seeded
 from gdbench.engine.timer import WALL, Clock
-from gdbench.engine.timing_columns import make_timing_columns
+from gdbench.engine.timing_columns import Timings, make_timing_columns
 from gdbench.engine.timing_pass import time_runs
 from gdbench.engine.timing_verification import ObservedRuns
 from gdbench.engine.trace_recorder import select_traced_runs
-from gdbench.errors import UsageError
+from gdbench.errors import TimeLimitReached, UsageError
 from gdbench.objectives.base import find_changed_data
 from gdbench.results.constant_column import make_constant, take_rows
 
 __all__ = ["CellResult", "ProgressCallback", "ignore_progress", "run_cell"]
 
 
-ProgressCallback = Callable[[int], None]
-"""Called with the number of steps made, summed over runs."""
 Array = npt.NDArray[Any]
 Columns = dict[str, Array]
 
@@ -81,7 +80,7 @@ def _run_checked(cell: Cell, repeats: bool, clock: Clock | None, progress: Progr
         if result
         else make_failed_columns(distinct.size)
     )
-    timings = time_runs(distinct, ObservedRuns(columns, observed.marks), clock or _choose_clock(distinct.device))
+    timings = _time_within_limit(distinct, ObservedRuns(columns, observed.marks), clock, progress)
     _set_failures(columns, observed.failures)
     columns.update(make_timing_columns(timings, columns["steps_to_target"]))
     shared: dict[str, Any] = {"compile_s": cell.make_method.compile_s} if cell.make_method.is_compiled else {}
@@ -102,6 +101,17 @@ def _run_checked(cell: Cell, repeats: bool, clock: Clock | None, progress: Progr
         make_trace_columns(distinct, result, rows, back) if result else {},
         make_block_columns(timings, back) if timings else {},
     )
+
+
+def _time_within_limit(
+    cell: Cell, observed: ObservedRuns, clock: Clock | None, progress: ProgressCallback
+) -> Timings | None:
+    """The times of a cell's runs; None where nothing was timed, or its time limit was reached: its results stay."""
+    try:
+        progress(0)
+        return time_runs(cell, observed, clock or _choose_clock(cell.device))
+    except TimeLimitReached:
+        return None
 
 
 def _make_execution_columns(cell: Cell, laned: bool, how: str, alone: Mapping[int, str]) -> Columns:

@@ -21,6 +21,9 @@ Array = npt.NDArray[Any]
 
 
 CLOCKS = ("first_step_s", "step_s", "step_s_lo", "step_s_hi", "update_s", "replay_s", "reference_s")
+"""Seconds of each run."""
+SHARED_CLOCKS = ("warmup_s", "memory_reference_s", "device_reference_s")
+"""Seconds of the cell."""
 RATIOS = ("ratio", "ratio_lo", "ratio_hi")
 OVERHEAD_S = 20e-6
 """An operation that takes longer is bound by its numbers, not by the overhead of dispatching it."""
@@ -89,18 +92,10 @@ def make_timing_columns(timings: Timings | None, steps_to_target: Array) -> Mapp
         "timed": timed,
         "timing_error": errors,
         "verified_steps": np.ma.masked_array(timings.verified_steps, mask=timings.verified_steps == 0),
-        "warmup_s": mask_nan(np.full(runs, timings.warmup_s)),
-        "first_step_s": mask_nan(timings.first_step_s),
+        **{name: mask_nan(getattr(timings, name)) for name in CLOCKS if name != "replay_s"},
         "step_s": mask_nan(step_s),
-        "step_s_lo": mask_nan(timings.step_s_lo),
-        "step_s_hi": mask_nan(timings.step_s_hi),
-        "update_s": mask_nan(timings.update_s),
-        "step_time_ratio": mask_nan(timings.ratio),
-        "step_time_ratio_lo": mask_nan(timings.ratio_lo),
-        "step_time_ratio_hi": mask_nan(timings.ratio_hi),
-        "reference_s": mask_nan(timings.reference_s),
-        "memory_reference_s": mask_nan(np.full(runs, timings.memory_reference_s)),
-        "device_reference_s": mask_nan(np.full(runs, timings.device_reference_s)),
+        **{f"step_time_{name}": mask_nan(getattr(timings, name)) for name in RATIOS},
+        **{name: mask_nan(np.full(runs, getattr(timings, name))) for name in SHARED_CLOCKS},
         "time_to_target_s": mask_nan(to_target),
         "time_to_target_kind": kind,
     }

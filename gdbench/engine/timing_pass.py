@@ -15,13 +15,12 @@ import torch
 from gdbench.config.user_modules import USER_ERRORS
 from gdbench.engine.cell import Cell
 from gdbench.engine.descent import descent
-from gdbench.engine.failure_isolation import describe_exception
 from gdbench.engine.op_counter import count_step_work
 from gdbench.engine.reference_loops import make_memory_loop, make_notebook_loop
 from gdbench.engine.timer import Clock, MeasurementPlan, Prepare, measure_blocks, pause_gc_and_freeze, time_call
 from gdbench.engine.timing_columns import Timings
 from gdbench.engine.timing_verification import MAX_SNAPSHOT_STEP, ObservedRuns, verify_again, verify_timed_pass
-from gdbench.errors import Unavailable
+from gdbench.errors import Unavailable, describe_exception
 from gdbench.objectives.base import Prox
 from gdbench.optimizers.base import CompositeParts, Oracle, Step
 from gdbench.results.statuses import STATUS_RANK
@@ -109,10 +108,12 @@ def _order_runs(status: Array, steps_to_target: Array) -> Array:
 
 
 def _time_warmup(cell: Cell, row: int, clock: Clock) -> float:
-    """Seconds of a method's first use here (imports, lazy dispatch), on another objective; NaN if compiled."""
-    if (
-        cell.make_method.is_compiled
-    ):  # a compiled step belongs to its objective: compile it for a single run, if it is not yet
+    """Seconds of a method's first use here (imports, lazy dispatch), on another objective; NaN where it has none.
+
+    A compiled step belongs to its objective, and is compiled here for a single run if it is not yet; a module has no
+    other objective.
+    """
+    if cell.make_method.is_compiled or cell.make_method.uses_module:
         time_call(lambda: descent(cell.solo_method(row), cell.oracle(False), cell.start(0), range(1)), clock)
         return np.nan
     method = cell.solo_method(row)
@@ -157,7 +158,8 @@ class _RunTimer:
         timings.step_s[row], timings.step_s_lo[row], timings.step_s_hi[row] = samples.step
         timings.ratio[row], timings.ratio_lo[row], timings.ratio_hi[row] = samples.ratio
         timings.reference_s[row] = np.median(samples.reference)
-        if method.constant_cost and not self.cell.make_method.is_compiled:
+        # A module has its own gradient: its update is no call of its own.
+        if method.constant_cost and not (self.cell.make_method.is_compiled or self.cell.make_method.uses_module):
             timings.update_s[row] = self._update(0.2 * share)
         if steps_to_target is not None and not method.constant_cost:
             timings.replay_s[row] = self._replay(steps_to_target, steps_to_target * samples.step[0])

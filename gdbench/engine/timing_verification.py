@@ -88,6 +88,11 @@ class CountingOracle:
         self.work["gradients"] += 1
         return self.inner.grad(x, k)
 
+    def batch(self, k: int) -> tuple[torch.Tensor, ...]:
+        """The batch of step k of a module, whose gradient counts."""
+        self.work["gradients"] += 1
+        return self.inner.batch(k)  # type: ignore[attr-defined, no-any-return]
+
     def hvp(self, x: Params, v: Params, k: Step) -> Params:
         """The Hessian at x times v, which counts as so many gradients."""
         self.work["gradients"] += HESSIAN_PRODUCT

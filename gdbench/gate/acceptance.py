@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from gdbench.errors import UsageError
+from gdbench.errors import UsageError, to_one_line
 from gdbench.gate.exact_measures import ABSENT, EVERYWHERE, HERE
 from gdbench.results.atomic import write_text
 
@@ -115,9 +115,7 @@ def load_acceptances(root: Path) -> list[Acceptance]:
     try:
         table = pd.read_csv(file, dtype=str, keep_default_na=False)
     except (OSError, ValueError) as error:
-        raise UsageError(
-            f"{file} cannot be read ({' '.join(str(error).split())}): gdbench gate accept writes it."
-        ) from None
+        raise UsageError(f"{file} cannot be read ({to_one_line(error)}): gdbench gate accept writes it.") from None
     if list(table.columns) != COLUMNS:
         raise UsageError(
             f"{file} does not record which numbers were accepted (its columns are not {', '.join(COLUMNS)}): remove it,"

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from gdbench.errors import UsageError
+from gdbench.errors import UsageError, to_one_line
 from gdbench.gate.exact_measures import EVERYWHERE, HERE, ExactResult, collect_measures, compare_answers, has_run
 from gdbench.gate.probe_client import ProbeResults
 from gdbench.gate.series import Series
@@ -79,7 +79,7 @@ def read_baseline(file: Path) -> pd.DataFrame:
         table = pd.read_csv(file).rename(columns=FROZEN_NAMES)
     except (OSError, ValueError) as error:
         raise UsageError(
-            f"--baseline {file} cannot be read ({' '.join(str(error).split())}): gate save-baseline FILE writes one."
+            f"--baseline {file} cannot be read ({to_one_line(error)}): gate save-baseline FILE writes one."
         ) from None
     if "series" not in table and not set(SETTINGS) <= set(table):
         raise UsageError(f"--baseline {file} holds neither series nor {', '.join(SETTINGS)}: it is no baseline.")

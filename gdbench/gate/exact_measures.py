@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gdbench.results.columns import LADDER
-from gdbench.results.statuses import STATUS_RANK
+from gdbench.results.statuses import STATUS_RANK, WITHOUT_RESULT
 
 __all__ = ["ABSENT", "EVERYWHERE", "HERE", "ExactResult", "MeasureDifference", "collect_measures", "compare_answers"]
 __all__ += ["explain_absence", "has_run"]
@@ -18,7 +18,7 @@ ABSENT = ("missing", "unmeasured")
 """Verdicts where nothing was compared; same, better and new pass, worse and changed fail."""
 HITS = tuple(LADDER)
 """Steps to each target of the ladder."""
-NO_RUN = ("failed", "unavailable")
+NO_RUN = WITHOUT_RESULT
 """Statuses of runs without numbers: two of them are not the same, there is nothing to compare."""
 SETTLED = "steps_to_settle"
 TARGETS = ("steps_to_target", SETTLED, "gradients_to_target", "evaluations_to_target")

@@ -17,6 +17,7 @@ import filelock
 from gdbench.engine.git import GitError, GitMissing, read_git
 from gdbench.errors import NotMeasured, UsageError
 from gdbench.gate.series import SourceTree
+from gdbench.results.locks import hold_lock
 
 __all__ = ["Base", "NoRepository", "find_clean_commit", "find_repository", "list_commits_between", "open_worktree"]
 __all__ += ["resolve_base"]
@@ -171,8 +172,7 @@ def open_worktree(top: Path, commit: str, python: Path = Path(sys.executable)) -
     parent = _make_folder(top)
     _remove_stale(parent, top)
     folder = parent / f"{commit[:12]}-{uuid.uuid4().hex[:8]}"
-    lock = filelock.FileLock(f"{folder}.lock")
-    with lock, _start_keeper(folder, top, commit):
+    with hold_lock(Path(f"{folder}.lock")), _start_keeper(folder, top, commit):
         yield SourceTree(folder, commit[:7], python)
 
 
@@ -203,8 +203,7 @@ def _make_folder(top: Path) -> Path:
 def _remove_stale(parent: Path, top: Path) -> None:
     """Remove worktrees whose gate no longer holds its lock: the machine went down."""
     for file in parent.glob("*.lock"):
-        lock = filelock.FileLock(file, timeout=0)
-        with contextlib.suppress(filelock.Timeout), lock:
+        with contextlib.suppress(filelock.Timeout, UsageError), hold_lock(file, 0):
             folder = file.with_suffix("")
             shutil.rmtree(folder, ignore_errors=True)
             with contextlib.suppress(GitError):  # git may not know it any more

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from gdbench.errors import UsageError
+from gdbench.errors import UsageError, to_one_line
 from gdbench.tree import Params, leaves, numel
 
 __all__ = ["convert_data", "convert_number", "convert_point", "find_overflow", "is_plain", "widest_dtype"]
@@ -161,7 +161,7 @@ def _convert_array(name: str, given: Any) -> npt.NDArray[Any]:
     try:
         array = np.asarray(given)
     except (ValueError, TypeError, OverflowError) as error:
-        raise UsageError(f"{name} is no array of numbers ({' '.join(str(error).split())[:80]}); {FORMS}.") from None
+        raise UsageError(f"{name} is no array of numbers ({to_one_line(error, 80)}); {FORMS}.") from None
     if isinstance(given, np.ma.MaskedArray) and np.ma.is_masked(given):
         raise UsageError(f"{name} has masked values: fill them in first.")
     return array

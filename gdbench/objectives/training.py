@@ -20,6 +20,8 @@ from gdbench.objectives.training_data import HELD_OUT, JUDGED, SPLITS, TRAIN, bu
 
 __all__ = ["LOSS", "DataSource", "Training", "build_training_objective", "check_loss", "make_module", "split_state"]
 
+AUTOCAST_DTYPES = ("bfloat16", "float16")
+
 DataSource = tuple[Tensor, ...] | Dataset[Any] | Callable[[torch.Generator], Iterable[Any]]
 """Tensors whose first axis counts samples, the last of them the targets; a map-style Dataset of such tuples; or, for
 the training data, ``loader(generator)``: a DataLoader that draws from the generator."""
@@ -51,8 +53,12 @@ class Training:
     """The held-out metric, or the loss, whose best value selects a step."""
     batch: int = 32
     """Samples of a batch. An epoch is ``len(train) // batch`` batches of a random order of the samples."""
+    accumulate: int = 1
+    """The micro-batches into which the batch of a step is split, each with a forward and backward pass of its own."""
+    autocast: str | None = None
+    """The dtype of forward passes where torch allows it, bfloat16 or float16; None: that of the run."""
     judged: int | None = None
-    """The first so many samples of ``train`` are judged; None: as many as are held out, at least 1,024."""
+    """The first so many samples of ``train`` are judged; None: as many as are held out, at least 256."""
     source: str = ""
 
     def __post_init__(self) -> None:
@@ -74,6 +80,7 @@ class Training:
                 )
         if not isinstance(given.batch, int) or isinstance(given.batch, bool) or given.batch < 1:
             raise UsageError(f"Training(batch={self.batch!r}) must be a whole number of at least 1; try batch=32.")
+        check_precision(given.accumulate, given.batch, given.autocast)
         for split in SPLITS:
             source = getattr(self, split)
             if source is not None:
@@ -118,6 +125,17 @@ class Training:
 
 def _describe(value: object) -> str:
     return value if isinstance(value, str) else type(value).__name__
+
+
+def check_precision(accumulate: Any, batch: int, autocast: Any) -> None:
+    """Raise UsageError unless a batch can be split into so many micro-batches, and the dtype of autocast is known."""
+    if not isinstance(accumulate, int) or isinstance(accumulate, bool) or not 1 <= accumulate <= batch:
+        raise UsageError(
+            f"Training(accumulate={accumulate!r}) must be a whole number of micro-batches, from 1 to batch={batch}."
+        )
+    if autocast not in (None, *AUTOCAST_DTYPES):
+        allowed = ", ".join(map(repr, AUTOCAST_DTYPES))
+        raise UsageError(f"Training(autocast={autocast!r}) is not known. Allowed: None, {allowed}.")
 
 
 def check_source(split: str, source: Any) -> None:

@@ -24,7 +24,7 @@ __all__ = [
 TRAIN, HELD_OUT, TEST, JUDGED = "train", "held_out", "test", "judged"
 SPLITS = (TRAIN, HELD_OUT, TEST)
 """The data that a run is trained on, that on which it is selected, and that which no selection has seen."""
-MIN_JUDGED = 1024
+MIN_JUDGED = 256
 """The train loss is judged on this many samples at least, where there are so many."""
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -16,12 +17,6 @@ from torch import Tensor
 from gdbench.optimizers.base import GradientInfo, Hyper, Method, RunNumber, Step, first_order, tree_method
 from gdbench.optimizers.update_ops import add, add_scaled, subtract
 from gdbench.tree import Params, tree_map
-
-
-class PreviousPoint(NamedTuple):
-    """x_k, the last point of the output sequence."""
-
-    point: Tensor
 
 
 class FistaState(NamedTuple):
@@ -45,6 +40,16 @@ class TripleMomentumState(NamedTuple):
     previous: Tensor
 
 
+def copy_point(x: Tensor) -> Tensor:
+    """Copy the start, as the first point of a sequence: the state of a method whose output is that sequence."""
+    return x.detach().clone()
+
+
+def init_fista(lr: Hyper, x: Tensor) -> FistaState:
+    """Start a sequence at x with the weight 1."""
+    return FistaState(copy_point(x), 1 + 0 * lr)
+
+
 def next_weight(t: Any) -> Any:
     """Compute the weight that follows t: ``(1 + sqrt(1 + 4 t^2)) / 2``."""
     return (1 + (1 + 4 * t * t) ** 0.5) / 2
@@ -61,13 +66,11 @@ def nesterov_convex(lr: Hyper) -> Method:
     Output x: f(x_k) - f* <= 2 |x_0 - x*|^2 / (lr (k + 1)^2) for convex f and lr <= 1 / L.
     """
 
-    def update(k: Step, grad: Tensor, state: PreviousPoint, y: Tensor) -> tuple[Tensor, PreviousPoint]:
+    def update(k: Step, grad: Tensor, previous: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         point = add(y, -lr, grad)
-        return add(point, k / (k + 3), point - state.point), PreviousPoint(point)
+        return add(point, k / (k + 3), point - previous), point
 
-    return replace(
-        first_order(lambda x: PreviousPoint(x.detach().clone()), update), output=output_from(lambda own: own.point)
-    )
+    return replace(first_order(copy_point, update), output=output_from(lambda own: own))
 
 
 def nesterov_fista(lr: Hyper) -> Method:
@@ -77,14 +80,11 @@ def nesterov_fista(lr: Hyper) -> Method:
     ``nesterov_convex``.
     """
 
-    def init(x: Tensor) -> FistaState:
-        return FistaState(x.detach().clone(), 1 + 0 * lr)
-
     def update(k: Step, grad: Tensor, state: FistaState, y: Tensor) -> tuple[Tensor, FistaState]:
         point, t = add(y, -lr, grad), next_weight(state.t)
         return add(point, (state.t - 1) / t, point - state.point), FistaState(point, t)
 
-    return replace(first_order(init, update), output=output_from(lambda own: own.point))
+    return replace(first_order(partial(init_fista, lr), update), output=output_from(lambda own: own.point))
 
 
 def nesterov_restart(lr: Hyper) -> Method:
@@ -114,13 +114,11 @@ def nag_sc(lr: Hyper, strong_convexity: Hyper) -> Method:
     root = (lr * strong_convexity) ** 0.5
     momentum = (1 - root) / (1 + root)
 
-    def update(k: Step, grad: Tensor, state: PreviousPoint, y: Tensor) -> tuple[Tensor, PreviousPoint]:
+    def update(k: Step, grad: Tensor, previous: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         point = add(y, -lr, grad)
-        return add(point, momentum, point - state.point), PreviousPoint(point)
+        return add(point, momentum, point - previous), point
 
-    return replace(
-        first_order(lambda x: PreviousPoint(x.detach().clone()), update), output=output_from(lambda own: own.point)
-    )
+    return replace(first_order(copy_point, update), output=output_from(lambda own: own))
 
 
 def ogm(lr: Hyper) -> Method:
@@ -130,15 +128,12 @@ def ogm(lr: Hyper) -> Method:
     half of Nesterov's: f(x_{k+1}) - f* <= |x_0 - x*|^2 / (4 lr t_k^2) (Kim and Fessler 2017).
     """
 
-    def init(x: Tensor) -> FistaState:
-        return FistaState(x.detach().clone(), 1 + 0 * lr)
-
     def update(k: Step, grad: Tensor, state: FistaState, y: Tensor) -> tuple[Tensor, FistaState]:
         point, t = add(y, -lr, grad), next_weight(state.t)
         extrapolated = add(point, (state.t - 1) / t, point - state.point)
         return add(extrapolated, state.t / t, point - y), FistaState(point, t)
 
-    return replace(first_order(init, update), output=output_from(lambda own: own.point))
+    return replace(first_order(partial(init_fista, lr), update), output=output_from(lambda own: own.point))
 
 
 def triple_momentum(lr: Hyper, strong_convexity: Hyper) -> Method:
@@ -155,7 +150,5 @@ def triple_momentum(lr: Hyper, strong_convexity: Hyper) -> Method:
         z = add(add(state.z, b, state.z - state.previous), -(1 + r) * lr, grad)
         return add(z, c, z - state.z), TripleMomentumState(z, state.z)
 
-    def init(x: Tensor) -> TripleMomentumState:
-        return TripleMomentumState(x.detach().clone(), x.detach().clone())
-
-    return replace(first_order(init, update), output=output_from(lambda own: add(own.z, d, own.z - own.previous)))
+    method = first_order(lambda x: TripleMomentumState(copy_point(x), copy_point(x)), update)
+    return replace(method, output=output_from(lambda own: add(own.z, d, own.z - own.previous)))

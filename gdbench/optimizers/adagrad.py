@@ -13,12 +13,6 @@ from gdbench.optimizers.update_ops import add, add_quotient, effective_gradient,
 from gdbench.tree import per_run
 
 
-class AdagradState(NamedTuple):
-    """Sum of all squared gradients."""
-
-    squares: Tensor
-
-
 class RMSpropState(NamedTuple):
     """Moving averages of g^2 and, if ``centered``, of g; the momentum buffer, if there is momentum."""
 
@@ -45,15 +39,12 @@ def adagrad(
     """Adagrad, ``s = s + g^2; x - lr / (1 + k lr_decay) g / (sqrt(s) + eps)`` (Duchi, Hazan, Singer 2011)."""
     grad_of = effective_gradient(weight_decay, maximize)
 
-    def init(x: Tensor) -> AdagradState:
-        return AdagradState(torch.zeros_like(x) + per_run(initial_accumulator_value, x))
-
-    def update(k: Step, grad: Tensor, state: AdagradState, x: Tensor) -> tuple[Tensor, AdagradState]:
+    def update(k: Step, grad: Tensor, squares: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         grad = grad_of(grad, x)
-        squares = torch.addcmul(state.squares, grad, grad)
-        return add_quotient(x, -lr / (1 + k * lr_decay), grad, squares.sqrt() + per_run(eps, x)), AdagradState(squares)
+        squares = torch.addcmul(squares, grad, grad)
+        return add_quotient(x, -lr / (1 + k * lr_decay), grad, squares.sqrt() + per_run(eps, x)), squares
 
-    return first_order(init, update)
+    return first_order(lambda x: torch.zeros_like(x) + per_run(initial_accumulator_value, x), update)
 
 
 def rmsprop(

@@ -37,6 +37,14 @@ def zero_moments(x: Tensor) -> Moments:
     return Moments(torch.zeros_like(x), torch.zeros_like(x))
 
 
+def step_by_moments(k: Step, x: Tensor, moments: Moments, lr: Hyper, beta1: Hyper, beta2: Hyper, eps: Hyper) -> Tensor:
+    """``x - lr m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + eps)``, with the largest v so far where that is kept."""
+    # Numerator and denominator are both multiplied by the root: this saves one pass over the coordinates.
+    root = (1 - beta2 ** (k + 1)) ** 0.5
+    square = moments.square if moments.peak is None else moments.peak
+    return add_quotient(x, -lr * root / (1 - beta1 ** (k + 1)), moments.mean, square.sqrt() + per_run(eps * root, x))
+
+
 def adam(
     lr: Hyper,
     beta1: Hyper = 0.9,
@@ -58,14 +66,10 @@ def adam(
 
     def update(k: Step, grad: Tensor, state: Moments, x: Tensor) -> tuple[Tensor, Moments]:
         grad, x = grad_of(grad, x), decay(x)
-        average = ema(state.mean, grad, beta1)
-        square = largest = ema_square(state.square, grad, beta2)
-        if state.peak is not None:
-            largest = torch.maximum(state.peak, square)
-        # Numerator and denominator are both multiplied by the root: this saves one pass over the coordinates.
-        root = (1 - beta2 ** (k + 1)) ** 0.5
-        x = add_quotient(x, -lr * root / (1 - beta1 ** (k + 1)), average, largest.sqrt() + per_run(eps * root, x))
-        return x, Moments(average, square, largest if amsgrad else None)
+        average, square = ema(state.mean, grad, beta1), ema_square(state.square, grad, beta2)
+        peak = None if state.peak is None else torch.maximum(state.peak, square)
+        moments = Moments(average, square, peak)
+        return step_by_moments(k, x, moments, lr, beta1, beta2, eps), moments
 
     return first_order(init, update)
 

@@ -10,16 +10,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gdbench.optimizers.adam import Moments, zero_moments
+from gdbench.optimizers.adam import Moments, step_by_moments, zero_moments
 from gdbench.optimizers.base import Hyper, Method, Step, first_order
 from gdbench.optimizers.update_ops import add, add_quotient, ema, ema_square
 from gdbench.tree import per_run
-
-
-class QHMState(NamedTuple):
-    """Moving average of the gradient."""
-
-    mean: Tensor
 
 
 class AdEMAMixState(NamedTuple):
@@ -52,10 +46,8 @@ def adabelief(lr: Hyper, beta1: Hyper = 0.9, beta2: Hyper = 0.999, eps: Hyper = 
 
     def update(k: Step, grad: Tensor, state: Moments, x: Tensor) -> tuple[Tensor, Moments]:
         average = ema(state.mean, grad, beta1)
-        square = ema_square(state.square, grad - average, beta2) + per_run(eps, x)
-        root = (1 - beta2 ** (k + 1)) ** 0.5
-        size = -lr * root / (1 - beta1 ** (k + 1))
-        return add_quotient(x, size, average, square.sqrt() + per_run(eps * root, x)), Moments(average, square)
+        moments = Moments(average, ema_square(state.square, grad - average, beta2) + per_run(eps, x))
+        return step_by_moments(k, x, moments, lr, beta1, beta2, eps), moments
 
     return first_order(zero_moments, update)
 
@@ -81,11 +73,10 @@ def yogi(
     def update(k: Step, grad: Tensor, state: Moments, x: Tensor) -> tuple[Tensor, Moments]:
         average, squared = ema(state.mean, grad, beta1), grad * grad
         square = state.square - per_run(1 - beta2, x) * torch.sign(state.square - squared) * squared
-        if not bias_correction:
-            return add_quotient(x, -lr, average, square.sqrt() + per_run(eps, x)), Moments(average, square)
-        root = (1 - beta2 ** (k + 1)) ** 0.5
-        size = -lr * root / (1 - beta1 ** (k + 1))
-        return add_quotient(x, size, average, square.sqrt() + per_run(eps * root, x)), Moments(average, square)
+        moments = Moments(average, square)
+        if bias_correction:
+            return step_by_moments(k, x, moments, lr, beta1, beta2, eps), moments
+        return add_quotient(x, -lr, average, square.sqrt() + per_run(eps, x)), moments
 
     return first_order(init, update)
 
@@ -125,18 +116,14 @@ def ademamix(
 ) -> Method:
     """AdEMAMix: ``x - lr (m^ + slow_weight s) / (sqrt(v^) + eps)``, s averages g by beta3 (Pagliardini et al. 2024)."""
 
-    def init(x: Tensor) -> AdEMAMixState:
-        return AdEMAMixState(torch.zeros_like(x), torch.zeros_like(x), torch.zeros_like(x))
-
     def update(k: Step, grad: Tensor, state: AdEMAMixState, x: Tensor) -> tuple[Tensor, AdEMAMixState]:
         fast, slow = ema(state.fast, grad, beta1), ema(state.slow, grad, beta3)
         square, root = ema_square(state.square, grad, beta2), (1 - beta2 ** (k + 1)) ** 0.5
         way = add(per_run(1 / (1 - beta1 ** (k + 1)), x) * fast, slow_weight, slow)
-        return add_quotient(x, -lr * root, way, square.sqrt() + per_run(eps * root, x)), AdEMAMixState(
-            fast, slow, square
-        )
+        x = add_quotient(x, -lr * root, way, square.sqrt() + per_run(eps * root, x))
+        return x, AdEMAMixState(fast, slow, square)
 
-    return first_order(init, update)
+    return first_order(lambda x: AdEMAMixState(*(torch.zeros_like(x) for _ in range(3))), update)
 
 
 def adopt(lr: Hyper, beta1: Hyper = 0.9, beta2: Hyper = 0.9999, eps: Hyper = 1e-6) -> Method:
@@ -157,11 +144,11 @@ def adopt(lr: Hyper, beta1: Hyper = 0.9, beta2: Hyper = 0.9999, eps: Hyper = 1e-
 def qhm(lr: Hyper, momentum: Hyper = 0.999, nu: Hyper = 0.7) -> Method:
     """Quasi-hyperbolic momentum, ``x - lr ((1 - nu) g + nu m)``, where m averages g (Ma and Yarats 2019)."""
 
-    def update(k: Step, grad: Tensor, state: QHMState, x: Tensor) -> tuple[Tensor, QHMState]:
-        average = ema(state.mean, grad, momentum)
-        return add(x, -lr, ema(average, grad, nu)), QHMState(average)
+    def update(k: Step, grad: Tensor, average: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        average = ema(average, grad, momentum)
+        return add(x, -lr, ema(average, grad, nu)), average
 
-    return first_order(lambda x: QHMState(torch.zeros_like(x)), update)
+    return first_order(torch.zeros_like, update)
 
 
 def qhadam(

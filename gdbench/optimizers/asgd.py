@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import NamedTuple
 
 from torch import Tensor
 
+from gdbench.optimizers.accelerated import copy_point, output_from
 from gdbench.optimizers.base import Hyper, Method, Step, first_order
 from gdbench.optimizers.update_ops import add, effective_gradient
-from gdbench.tree import Params, per_run
+from gdbench.tree import per_run
 
 
 class ASGDState(NamedTuple):
@@ -34,9 +36,7 @@ def asgd(
     grad_of = effective_gradient(weight_decay, maximize)
 
     def init(x: Tensor) -> ASGDState:
-        return ASGDState(
-            x.detach().clone(), lr + 0 * (lambd * alpha)
-        )  # of the type of the later sizes: a number or [L]
+        return ASGDState(copy_point(x), lr + 0 * (lambd * alpha))  # of the type of the later sizes: a number or [L]
 
     def update(k: Step, grad: Tensor, state: ASGDState, x: Tensor) -> tuple[Tensor, ASGDState]:
         size = state.size
@@ -44,11 +44,7 @@ def asgd(
         point = state.point + per_run(averaging_weight(k, t0), x) * (x - state.point)
         return x, ASGDState(point, lr / (1 + lambd * lr * (k + 1)) ** alpha)
 
-    def output(x: Params, state: Any) -> Params:
-        return {name: own.point for name, own in state.items()} if isinstance(x, dict) else state.point
-
-    method = first_order(init, update)
-    return Method(method.init, method.step, output=output)
+    return replace(first_order(init, update), output=output_from(lambda own: own.point))
 
 
 def averaging_weight(k: Step, t0: Hyper) -> Hyper:

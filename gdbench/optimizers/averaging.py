@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gdbench.optimizers.accelerated import output_from
+from gdbench.optimizers.accelerated import copy_point, output_from
 from gdbench.optimizers.base import Hyper, InnerProduct, Method, Oracle, Step, StepInfo, first_order, line_search_method
 from gdbench.optimizers.update_ops import add, add_quotient, add_scaled, ema_square, safe_ratio
 from gdbench.tree import Params, per_run
@@ -52,7 +52,7 @@ def schedule_free_sgd(lr: Hyper, momentum: Hyper = 0.9) -> Method:
         average = lerp(state.average, z, 1 / (k + 1))
         return lerp(z, average, momentum), ScheduleFreeState(z, average)
 
-    method = first_order(lambda x: ScheduleFreeState(x.detach().clone(), x.detach().clone()), update)
+    method = first_order(lambda x: ScheduleFreeState(copy_point(x), copy_point(x)), update)
     return replace(method, output=output_from(lambda own: own.average))
 
 
@@ -63,7 +63,7 @@ def schedule_free_adamw(lr: Hyper, beta1: Hyper = 0.9, beta2: Hyper = 0.999, eps
     """
 
     def init(x: Tensor) -> ScheduleFreeAdamState:
-        return ScheduleFreeAdamState(x.detach().clone(), x.detach().clone(), torch.zeros_like(x))
+        return ScheduleFreeAdamState(copy_point(x), copy_point(x), torch.zeros_like(x))
 
     def update(k: Step, grad: Tensor, state: ScheduleFreeAdamState, y: Tensor) -> tuple[Tensor, ScheduleFreeAdamState]:
         square = ema_square(state.square, grad, beta2)
@@ -90,7 +90,7 @@ def lookahead(lr: Hyper, momentum: Hyper = 0.9, alpha: Hyper = 0.5, period: int 
         slow = lerp(state.slow, fast, alpha) if due else state.slow
         return slow if due else fast, LookaheadState(slow, buffer)
 
-    method = first_order(lambda x: LookaheadState(x.detach().clone(), torch.zeros_like(x)), update)
+    method = first_order(lambda x: LookaheadState(copy_point(x), torch.zeros_like(x)), update)
     return replace(method, output=output_from(lambda own: own.slow))
 
 

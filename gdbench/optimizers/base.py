@@ -136,6 +136,8 @@ class Method:
     """``init`` for lanes, where the state holds one number per run."""
     proximal: bool = False
     """Whether a step uses the two parts of an objective, and so needs a prox."""
+    leafwise: bool = False
+    """Whether each tensor of x is updated by itself, from one gradient a step, so that tensors may be grouped."""
 
     def begin(self, x: Params, laned: bool) -> Any:
         """Initialise the state at x; ``laned`` says whether x holds lanes."""
@@ -157,7 +159,7 @@ class Method:
         return self if self.mutates else self._with(self.step, deep_copy, mutates=True)
 
     def _with(self, step: Any, copy: Any, mutates: bool) -> Method:
-        constant = (self.constant_cost, self.lanes, self.output, self.init_lanes, self.proximal)
+        constant = (self.constant_cost, self.lanes, self.output, self.init_lanes, self.proximal, self.leafwise)
         return Method(self.init, step, copy, mutates, *constant)  # torch.compile cannot trace dataclasses.replace
 
 
@@ -201,7 +203,7 @@ def first_order(
         x, state = update_tree(k, grad, state, x) if isinstance(x, dict) else update(k, grad, state, x)  # type: ignore[arg-type]
         return x, state, (loss, grad, 1, 0)  # a plain tuple: to make a StepInfo takes 0.2 us
 
-    return Method(init_tree, step)
+    return Method(init_tree, step, leafwise=True)
 
 
 def matrix_method(
@@ -225,7 +227,7 @@ def matrix_method(
         moved, state = update(oracle.laned, k, grad, state, x)  # type: ignore[arg-type]
         return moved, state, (loss, grad, 1, 0)
 
-    return Method(partial(init_tree, False), step, init_lanes=partial(init_tree, True))
+    return Method(partial(init_tree, False), step, init_lanes=partial(init_tree, True), leafwise=True)
 
 
 InnerProduct = Callable[[Params, Params], Tensor]

@@ -11,7 +11,7 @@ from torch import Tensor
 from gdbench.optimizers.base import HESSIAN_PRODUCT, Oracle, Step, StepInfo
 from gdbench.tree import Params, leaves, rebuild
 
-__all__ = ["step_with_graph"]
+__all__ = ["count_differentiations", "step_with_graph"]
 
 Product = Callable[[Sequence[Tensor]], list[Tensor]]
 """The product of the Hessian at the point with a direction, leaf by leaf."""
@@ -30,6 +30,29 @@ class DifferentiableGradient(torch.autograd.Function):
     def backward(ctx: Any, *along: Tensor) -> tuple[Any, ...]:
         """Return the product of the Hessian with a direction."""
         return (None, None, *ctx.product(along))
+
+
+class CountedGradient(torch.autograd.Function):
+    """Copies of gradients that count how often they are differentiated."""
+
+    @staticmethod
+    def forward(ctx: Any, count: Callable[[], object], *slopes: Tensor) -> tuple[Tensor, ...]:
+        """Return copies."""
+        ctx.count = count
+        return tuple(slope.clone() for slope in slopes)
+
+    @staticmethod
+    def backward(ctx: Any, *along: Tensor) -> tuple[Any, ...]:
+        """Count, and pass on the direction."""
+        ctx.count()
+        return (None, *along)
+
+
+def count_differentiations(slopes: Sequence[Tensor]) -> tuple[tuple[Tensor, ...], Callable[[], int]]:
+    """Copies of gradients made by ``backward(create_graph=True)``, and how often they have been differentiated."""
+    calls: list[None] = []
+    copies = CountedGradient.apply(lambda: calls.append(None), *slopes)  # type: ignore[no-untyped-call]
+    return copies, lambda: len(calls)
 
 
 def step_with_graph(

@@ -18,7 +18,6 @@ from gdbench.optimizers.base import (
     InnerProduct,
     Method,
     Oracle,
-    RunNumber,
     Step,
     StepInfo,
     line_search_method,
@@ -50,9 +49,6 @@ def sophia(
     it; the counted work is that of the algorithm.
     """
 
-    def init(x: Params, number: RunNumber) -> DiagonalState:
-        return DiagonalState(zeros_like(x), zeros_like(x))
-
     def step(
         oracle: Oracle, k: Step, x: Params, state: DiagonalState, inner: InnerProduct
     ) -> tuple[Params, DiagonalState, StepInfo]:
@@ -73,7 +69,7 @@ def sophia(
         state = DiagonalState(average, average_diagonal)
         return tree_map(move, x, *state), state, StepInfo(loss, grad, 1 + HESSIAN_PRODUCT * due, 0)
 
-    return line_search_method(init, step)
+    return line_search_method(lambda x, number: DiagonalState(zeros_like(x), zeros_like(x)), step)
 
 
 def adahessian(
@@ -88,9 +84,6 @@ def adahessian(
     ``x - lr m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + eps)``; v averages ``d^2`` with ``d = z * (H z)``, without
     the paper's averages over blocks. Each step costs one Hessian product more.
     """
-
-    def init(x: Params, number: RunNumber) -> DiagonalState:
-        return DiagonalState(zeros_like(x), zeros_like(x))
 
     def step(
         oracle: Oracle, k: Step, x: Params, state: DiagonalState, inner: InnerProduct
@@ -110,7 +103,7 @@ def adahessian(
             StepInfo(loss, grad, 1 + HESSIAN_PRODUCT, 0),
         )
 
-    return line_search_method(init, step)
+    return line_search_method(lambda x, number: DiagonalState(zeros_like(x), zeros_like(x)), step)
 
 
 def estimate_diagonal(oracle: Oracle, k: Step, x: Params, seed: int) -> Params:

@@ -6,16 +6,15 @@ it is part of the gradient, and clipping of the method. Losses, and so line sear
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from gdbench.errors import UsageError
 from gdbench.objectives.counter_rng import random_normals
 from gdbench.optimizers.base import CompositeParts, Hyper, Method, Oracle, Step, StepFields
+from gdbench.optimizers.validation import check_number
 from gdbench.tree import Params, flatten, leaves, per_run, tree_map, unflatten
 
 __all__ = ["Clip", "GradientTransform", "Noise", "gradient_noise", "with_gradient_transform"]
@@ -37,9 +36,9 @@ NOISE_STREAM = 0x5DEECE66D
 def clip_norm(max_norm: float = 1.0) -> Clip:
     """Clip by norm, ``g min(1, max_norm / (|g| + 1e-6))``, |g| over all parameters of a run.
 
-    Equal to torch.nn.utils.clip_grad_norm_.
+    Equal to torch.nn.utils.clip_grad_norm_, on one run to the last bit.
     """
-    limit = _check_limit("max_norm", max_norm)
+    limit = check_number("clip.max_norm", max_norm, above=True)
 
     def clip(grad: Params, laned: bool) -> Params:
         scale = (limit / (_norm(grad, laned) + 1e-6)).clamp(max=1.0)
@@ -50,13 +49,13 @@ def clip_norm(max_norm: float = 1.0) -> Clip:
 
 def clip_value(max_value: float = 1.0) -> Clip:
     """Clamp every coordinate to [-max_value, max_value], as torch.nn.utils.clip_grad_value_ does."""
-    limit = _check_limit("max_value", max_value)
+    limit = check_number("clip.max_value", max_value, above=True)
     return lambda grad, laned: tree_map(lambda leaf: leaf.clamp(-limit, limit), grad)
 
 
 def normalise(norm: float = 1.0) -> Clip:
     """Normalise, ``norm g / |g|``, |g| over all parameters of a run; a gradient of 0 stays 0."""
-    limit = _check_limit("norm", norm)
+    limit = check_number("clip.norm", norm, above=True)
 
     def clip(grad: Params, laned: bool) -> Params:
         length = _norm(grad, laned)
@@ -67,14 +66,13 @@ def normalise(norm: float = 1.0) -> Clip:
 
 
 def _norm(grad: Params, laned: bool) -> Tensor:
-    length: Tensor = torch.linalg.vector_norm(flatten(grad, laned), dim=-1)
+    """The norm over all parameters as torch computes it: of the norms of the tensors."""
+    norms = [
+        torch.linalg.vector_norm(leaf.reshape(leaf.shape[0], -1) if laned else leaf.reshape(-1), dim=-1)
+        for leaf in leaves(grad)
+    ]
+    length: Tensor = norms[0] if len(norms) == 1 else torch.linalg.vector_norm(torch.stack(norms, dim=-1), dim=-1)
     return length
-
-
-def _check_limit(name: str, given: Any) -> float:
-    if isinstance(given, bool) or not isinstance(given, int | float) or not 0 < given < math.inf:
-        raise UsageError(f"clip.{name}={given}: it must be a number above 0.")
-    return float(given)
 
 
 # ---------------------------------------------------------------------------------------------------------------- noise
@@ -82,13 +80,13 @@ def _check_limit(name: str, given: Any) -> float:
 
 def gaussian_noise(sigma: float = 0.1) -> Noise:
     """Gaussian noise of constant size, ``g + sigma z``."""
-    size = _check_scale("sigma", sigma)
+    size = check_number("noise.sigma", sigma)
     return lambda grad, z, k: tree_map(lambda leaf, normal: leaf + size * normal.to(leaf.dtype), grad, z)
 
 
 def annealed_noise(eta: float = 0.01, gamma: float = 0.55) -> Noise:
     """Gaussian noise whose variance decreases, ``g + z sqrt(eta / (1 + k)^gamma)`` (Neelakantan et al. 2015)."""
-    variance, decay = _check_scale("eta", eta), _check_scale("gamma", gamma)
+    variance, decay = check_number("noise.eta", eta), check_number("noise.gamma", gamma)
 
     def add(grad: Params, z: Params, k: Step) -> Params:
         deviation: Hyper = (variance / (1 + k) ** decay) ** 0.5
@@ -99,7 +97,7 @@ def annealed_noise(eta: float = 0.01, gamma: float = 0.55) -> Noise:
 
 def relative_noise(sigma: float = 0.1) -> Noise:
     """Multiplicative Gaussian noise per coordinate, ``g (1 + sigma z)``, which vanishes at a minimum."""
-    size = _check_scale("sigma", sigma)
+    size = check_number("noise.sigma", sigma)
     return lambda grad, z, k: tree_map(lambda leaf, normal: leaf * (1 + size * normal).to(leaf.dtype), grad, z)
 
 
@@ -121,12 +119,6 @@ def gradient_noise(noise: Noise, seed: Hyper) -> GradientTransform:
         return noise(grad, unflatten(random_normals(salted, k, count), event, False), k)
 
     return add_noise
-
-
-def _check_scale(name: str, given: Any) -> float:
-    if isinstance(given, bool) or not isinstance(given, int | float) or not 0 <= given < math.inf:
-        raise UsageError(f"noise.{name}={given}: it must be a number from 0 upward.")
-    return float(given)
 
 
 # ------------------------------------------------------------------------------------------------------------- wrapping

@@ -12,12 +12,6 @@ from gdbench.optimizers.update_ops import add, ema, ema_square, safe_ratio, zero
 from gdbench.tree import Params, per_run, tree_map
 
 
-class LARSState(NamedTuple):
-    """The momentum buffer."""
-
-    buffer: Params
-
-
 class TreeMoments(NamedTuple):
     """Moving averages of g and g^2."""
 
@@ -36,16 +30,16 @@ def lars(lr: Hyper, momentum: Hyper = 0.9, trust: Hyper = 1e-3) -> Method:
     Where x or g is 0 the factor ``trust |x| / |g|`` is 1.
     """
 
-    def update(k: Step, info: GradientInfo, state: LARSState, x: Params) -> tuple[Params, LARSState]:
+    def update(k: Step, info: GradientInfo, buffer: Params, x: Params) -> tuple[Params, Params]:
         def update_buffer(old: Tensor, leaf: Tensor, grad: Tensor) -> Tensor:
             size, slope = tensor_norm(leaf, info), tensor_norm(grad, info)
             factor = torch.where(size > 0, safe_ratio(per_run(trust, size) * size, slope, 1.0), 1.0)
             return add(per_run(momentum, old) * old, lr * factor, grad)
 
-        buffer = tree_map(update_buffer, state.buffer, x, info.grad)
-        return tree_map(torch.sub, x, buffer), LARSState(buffer)
+        buffer = tree_map(update_buffer, buffer, x, info.grad)
+        return tree_map(torch.sub, x, buffer), buffer
 
-    return tree_method(lambda x, number: LARSState(zeros_like(x)), update)
+    return tree_method(lambda x, number: zeros_like(x), update)
 
 
 def lamb(lr: Hyper, beta1: Hyper = 0.9, beta2: Hyper = 0.999, eps: Hyper = 1e-6) -> Method:

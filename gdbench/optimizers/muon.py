@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor
 
@@ -16,12 +14,6 @@ __all__ = ["muon"]
 
 QUINTIC = (3.4445, -4.7750, 2.0315)
 """The coefficients of the iteration (Jordan 2024), chosen for the largest slope at 0."""
-
-
-class MuonState(NamedTuple):
-    """The moving average of the gradient."""
-
-    buffer: Tensor
 
 
 def muon(
@@ -40,20 +32,20 @@ def muon(
     ``match_rms_adamw``. Raises Unavailable for parameters that are not matrices, as torch does.
     """
 
-    def init(laned: bool, leaf: Tensor) -> MuonState:
+    def init(laned: bool, leaf: Tensor) -> Tensor:
         shape = leaf.shape[laned:]
         if len(shape) != 2:
             raise Unavailable(
                 f"Muon moves matrices, and here is a parameter of shape {list(shape)}; try optimizer=muon_adamw"
             )
-        return MuonState(torch.zeros_like(leaf))
+        return torch.zeros_like(leaf)
 
-    def update(laned: bool, k: Step, grad: Tensor, state: MuonState, x: Tensor) -> tuple[Tensor, MuonState]:
-        buffer = ema(state.buffer, grad, momentum)
+    def update(laned: bool, k: Step, grad: Tensor, buffer: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        buffer = ema(buffer, grad, momentum)
         average = torch.lerp(grad, buffer, per_run(momentum, grad)) if nesterov else buffer
         x = x if is_zero(weight_decay) else per_run(1 - lr * weight_decay, x) * x
         direction = orthogonalise(average, eps, ns_steps).to(x.dtype)
-        return x - per_run(lr * shape_factor(x.shape[-2:], adjust_lr_fn), x) * direction, MuonState(buffer)
+        return x - per_run(lr * shape_factor(x.shape[-2:], adjust_lr_fn), x) * direction, buffer
 
     return matrix_method(init, update)
 

@@ -17,10 +17,10 @@ from copy import deepcopy
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from gdbench.errors import Unavailable
+from gdbench.errors import Unavailable, to_one_line
 from gdbench.tree import Params, leaves
 
 __all__ = ["copy_optimizer"]
@@ -36,10 +36,11 @@ LEAST_ADDRESS = 1 << 16
 """No object has an address below it, so smaller numbers are not addresses."""
 
 
-def copy_optimizer(optimizer: Optimizer, point: Params, x: Params) -> tuple[Optimizer, Params, Params]:
-    """Copy an optimizer, with ``point``, the parameters it updates, and x, which may be the same object as ``point``.
+def copy_optimizer(optimizer: Optimizer, point: Params, *beside: Any) -> tuple[Any, ...]:
+    """Copy an optimizer, with ``point``, the parameters it updates, and what refers to them, such as a module.
 
-    Raises Unavailable with the attribute and the reason where something that it holds cannot be copied.
+    Returns the copies in the order of the arguments; what they share is shared by the copies. Raises Unavailable with
+    the attribute and the reason where something that the optimizer holds cannot be copied.
     """
     parts = list(walk_objects(optimizer))
     refuse_uncopyable(optimizer, parts, point)
@@ -50,7 +51,8 @@ def copy_optimizer(optimizer: Optimizer, point: Params, x: Params) -> tuple[Opti
         memo[id(original)] = object.__new__(type(original))
     for function in functions:
         memo[id(function)] = copy_empty(function)
-    x, point = deepcopy((x, point), memo)
+    memo.update(copy_derived(beside))
+    point, *copies = deepcopy((point, *beside), memo)
     for name, part in parts:
         if isinstance(part, types.ModuleType):
             memo[id(part)] = part
@@ -63,7 +65,7 @@ def copy_optimizer(optimizer: Optimizer, point: Params, x: Params) -> tuple[Opti
             try:
                 copied = value if type(value) in PLAIN else deepcopy(value, memo)
             except (TypeError, RuntimeError) as error:
-                raise copy_error(optimizer, name, " ".join(str(error).split())) from error
+                raise copy_error(optimizer, name, to_one_line(error)) from error
             if name in vars(original):
                 vars(memo[id(original)])[name] = copied
             else:
@@ -71,7 +73,14 @@ def copy_optimizer(optimizer: Optimizer, point: Params, x: Params) -> tuple[Opti
     for function in functions:
         fill_function(function, memo[id(function)], memo)
     rename_keys(parts, memo)
-    return memo[id(optimizer)], point, x
+    return memo[id(optimizer)], point, *copies
+
+
+def copy_derived(objects: Iterable[Any]) -> dict[int, Tensor]:
+    """Copy the tensors that modules hold and autograd made, such as a stored activation, which deepcopy refuses."""
+    modules = [part for part in objects if isinstance(part, nn.Module)]
+    held = [part for module in modules for _, part in walk_objects(module) if isinstance(part, Tensor)]
+    return {id(part): part.detach().clone() for part in held if not part.is_leaf}
 
 
 def copy_empty(function: types.FunctionType) -> types.FunctionType:
@@ -115,8 +124,8 @@ def iterate_attributes(part: Any) -> Iterator[tuple[str, Any]]:
                 yield name, getattr(part, name)
 
 
-def walk_objects(optimizer: Optimizer) -> Iterator[tuple[str, Any]]:
-    """Iterate over all objects that an optimizer holds, itself first, each with the attribute that leads to it.
+def walk_objects(optimizer: Any) -> Iterator[tuple[str, Any]]:
+    """Iterate over all objects that an object holds, itself first, each with the attribute that leads to it.
 
     Text, small numbers and the insides of tensors are left out.
     """

@@ -1,8 +1,6 @@
-"""Gradient descent, plain and with heavy-ball or Nesterov momentum."""
+"""Gradient descent, plain and with heavy-ball or Nesterov momentum, whose state b decays and adds each gradient."""
 
 from __future__ import annotations
-
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -10,12 +8,6 @@ from torch import Tensor
 from gdbench.optimizers.base import Hyper, Method, Step, first_order
 from gdbench.optimizers.update_ops import add, effective_gradient, is_zero
 from gdbench.tree import per_run
-
-
-class MomentumState(NamedTuple):
-    """The momentum buffer, a decaying sum of all gradients so far."""
-
-    buffer: Tensor
 
 
 def gd(lr: Hyper, weight_decay: Hyper = 0.0, maximize: bool = False) -> Method:
@@ -40,24 +32,24 @@ def momentum(
     """Heavy ball, ``b = momentum b + (1 - dampening) g; x - lr b``; no dampening in the first step (Polyak 1964)."""
     grad_of, down = effective_gradient(weight_decay, maximize), -lr
 
-    def update(k: Step, grad: Tensor, state: MomentumState, x: Tensor) -> tuple[Tensor, MomentumState]:
+    def update(k: Step, grad: Tensor, buffer: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         grad = grad_of(grad, x)
         if not is_zero(dampening):
             # In the first step and without momentum torch has no buffer, and so applies no dampening.
             grad = per_run(1 - dampening * (k > 0) * (momentum != 0), x) * grad
-        buffer = per_run(momentum, x) * state.buffer + grad
-        return add(x, down, buffer), MomentumState(buffer)
+        buffer = per_run(momentum, x) * buffer + grad
+        return add(x, down, buffer), buffer
 
-    return first_order(lambda x: MomentumState(torch.zeros_like(x)), update)
+    return first_order(torch.zeros_like, update)
 
 
 def nesterov(lr: Hyper, momentum: Hyper = 0.9, weight_decay: Hyper = 0.0, maximize: bool = False) -> Method:
     """Nesterov, ``b = momentum b + g; x - lr (g + momentum b)`` (Nesterov 1983; Sutskever et al. 2013)."""
     grad_of, down = effective_gradient(weight_decay, maximize), -lr
 
-    def update(k: Step, grad: Tensor, state: MomentumState, x: Tensor) -> tuple[Tensor, MomentumState]:
+    def update(k: Step, grad: Tensor, buffer: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         grad = grad_of(grad, x)
-        buffer = per_run(momentum, x) * state.buffer + grad
-        return add(x, down, add(grad, momentum, buffer)), MomentumState(buffer)
+        buffer = per_run(momentum, x) * buffer + grad
+        return add(x, down, add(grad, momentum, buffer)), buffer
 
-    return first_order(lambda x: MomentumState(torch.zeros_like(x)), update)
+    return first_order(torch.zeros_like, update)

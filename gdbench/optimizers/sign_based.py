@@ -2,26 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor
 
-from gdbench.optimizers.base import GradientInfo, Hyper, Method, RunNumber, Step, first_order, tree_method
+from gdbench.optimizers.base import GradientInfo, Hyper, Method, Step, first_order, tree_method
 from gdbench.optimizers.update_ops import add, add_scaled, ema, is_zero, safe_ratio, zeros_like
 from gdbench.tree import Params, per_run, tree_map
-
-
-class SignState(NamedTuple):
-    """Moving average of the gradient of one tensor."""
-
-    mean: Tensor
-
-
-class NormalisedState(NamedTuple):
-    """Moving average of the gradient of the whole tree."""
-
-    mean: Params
 
 
 def normalised(lr: Hyper) -> Method:
@@ -36,16 +22,11 @@ def normalised(lr: Hyper) -> Method:
 def normalised_momentum(lr: Hyper, momentum: Hyper = 0.9) -> Method:
     """Normalised momentum, ``m = momentum m + (1 - momentum) g; x - lr m / |m|`` (Cutkosky, Mehta 2020)."""
 
-    def init(x: Params, number: RunNumber) -> NormalisedState:
-        return NormalisedState(zeros_like(x))
+    def update(k: Step, info: GradientInfo, average: Params, x: Params) -> tuple[Params, Params]:
+        average = tree_map(lambda old, grad: ema(old, grad, momentum), average, info.grad)
+        return add_scaled(x, -safe_ratio(lr, info.inner(average, average).sqrt(), 0.0), average), average
 
-    def update(k: Step, info: GradientInfo, state: NormalisedState, x: Params) -> tuple[Params, NormalisedState]:
-        average = tree_map(lambda old, grad: ema(old, grad, momentum), state.mean, info.grad)
-        return add_scaled(x, -safe_ratio(lr, info.inner(average, average).sqrt(), 0.0), average), NormalisedState(
-            average
-        )
-
-    return tree_method(init, update)
+    return tree_method(lambda x, number: zeros_like(x), update)
 
 
 def signsgd(lr: Hyper) -> Method:
@@ -56,11 +37,11 @@ def signsgd(lr: Hyper) -> Method:
 def signum(lr: Hyper, momentum: Hyper = 0.9) -> Method:
     """Signum, ``m = momentum m + (1 - momentum) g; x - lr sign(m)`` (Bernstein et al. 2018)."""
 
-    def update(k: Step, grad: Tensor, state: SignState, x: Tensor) -> tuple[Tensor, SignState]:
-        average = ema(state.mean, grad, momentum)
-        return add(x, -lr, torch.sign(average)), SignState(average)
+    def update(k: Step, grad: Tensor, average: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        average = ema(average, grad, momentum)
+        return add(x, -lr, torch.sign(average)), average
 
-    return first_order(lambda x: SignState(torch.zeros_like(x)), update)
+    return first_order(torch.zeros_like, update)
 
 
 def lion(lr: Hyper, beta1: Hyper = 0.9, beta2: Hyper = 0.99, weight_decay: Hyper = 0.0) -> Method:
@@ -69,8 +50,8 @@ def lion(lr: Hyper, beta1: Hyper = 0.9, beta2: Hyper = 0.99, weight_decay: Hyper
     ``weight_decay`` is decoupled, as in the paper: x is first multiplied by ``1 - lr weight_decay``.
     """
 
-    def update(k: Step, grad: Tensor, state: SignState, x: Tensor) -> tuple[Tensor, SignState]:
+    def update(k: Step, grad: Tensor, average: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         x = x if is_zero(weight_decay) else per_run(1 - lr * weight_decay, x) * x
-        return add(x, -lr, torch.sign(ema(state.mean, grad, beta1))), SignState(ema(state.mean, grad, beta2))
+        return add(x, -lr, torch.sign(ema(average, grad, beta1))), ema(average, grad, beta2)
 
-    return first_order(lambda x: SignState(torch.zeros_like(x)), update)
+    return first_order(torch.zeros_like, update)

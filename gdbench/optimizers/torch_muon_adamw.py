@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.optim import AdamW, Muon, Optimizer
 
+from gdbench.errors import Unavailable
+
 __all__ = ["MuonAdamW"]
 
 
@@ -28,6 +30,8 @@ class MuonAdamW(Optimizer):
         adjust_lr_fn: str | None = "match_rms_adamw",
     ) -> None:
         super().__init__(params, {"lr": lr})
+        if len(self.param_groups) > 1:
+            raise Unavailable("gdbench.MuonAdamW makes its own groups: it takes no optimizer.groups; use groups=null")
         matrices = [leaf for leaf in self.param_groups[0]["params"] if leaf.ndim == 2]
         others = [leaf for leaf in self.param_groups[0]["params"] if leaf.ndim != 2]
         self.parts: list[tuple[float, Optimizer]] = []

@@ -9,7 +9,6 @@ from gdbench.analysis import best_configuration, best_of_k, rank_tests, runtime_
 from gdbench.analysis import performance_profiles as profiles
 from gdbench.errors import format_count, format_range
 from gdbench.report.charts import profiles as charts
-from gdbench.report.charts import stack_views
 from gdbench.report.charts.vega_lite import Figure
 from gdbench.report.report_data import ReportData, ReportTable, describe_band
 from gdbench.results.ranking import rank_configurations
@@ -30,7 +29,7 @@ def make_across_figures(data: ReportData) -> list[Figure]:
 
 def _profile_figure(data: ReportData, across: str) -> Figure:
     compute = profiles.compute_performance_profile if across == "ratio" else profiles.compute_data_profile
-    table = stack_views(data.best, data.one_lr, compute)
+    table = charts.stack_views(data.best, data.one_lr, compute)
     views = (data.best, data.one_lr)
     unsolved = [int((~np.isfinite(profiles.build_cost_matrix(view))).all(axis=1).sum()) for view in views]
     trials = data.best.groupby("solver")["trials"].max()
@@ -97,7 +96,6 @@ def _best_of_k_figures(data: ReportData) -> list[Figure]:
         "Cost of tuning: median lowest cost of k tried configurations, drawn at random without replacement. A line"
         " begins where at least half of the draws include one that reaches the target and stays there."
     )
-    rule += data.describe_panels(table)
     return [Figure("trials", "Best of k trials", rule, table, charts.draw_best_of_k(table, data.style))]
 
 

@@ -14,20 +14,11 @@ from gdbench.analysis.precision import PARTING_DIFFERENCE, compute_attained_gaps
 from gdbench.analysis.winners import find_winners
 from gdbench.errors import format_count
 from gdbench.report.across_section import make_across_figures, make_across_tables
-from gdbench.report.charts import (
-    NO_CONTOURS,
-    NO_MINIMISERS,
-    bounding_box,
-    convergence,
-    precision,
-    select_paths,
-    steps_to_target,
-    trajectory,
-)
+from gdbench.report.charts import convergence, precision, steps_to_target, trajectory
 from gdbench.report.charts.vega_lite import MAX_PANELS, Figure
 from gdbench.report.inputs import ReportInputs
 from gdbench.report.lr_section import make_lr_figures, make_lr_tables
-from gdbench.report.report_data import Landscape, ReportData, ReportTable, Section, describe_band
+from gdbench.report.report_data import Landscape, ReportData, ReportTable, Section, describe_band, describe_panels
 from gdbench.report.summary_text import verdict_sentences, verdict_table
 from gdbench.report.time_section import make_time_figures, make_time_tables
 
@@ -79,7 +70,7 @@ def keep_sections(data: ReportData, sections: Iterable[Section], on_figure: Figu
     with alt.utils.schemapi.debug_mode(False):  # charts are checked by tests: as JSON schema it takes seconds
         for section in sections:
             for figure in section.figures:
-                figure.rule += data.describe_grey(figure)
+                figure.rule += describe_panels(figure) + data.describe_grey(figure)
                 if on_figure and figure.chart is not None:
                     on_figure(figure)
             if section.figures or section.tables:
@@ -132,7 +123,7 @@ def _convergence_figure(data: ReportData, curves: pd.DataFrame, against: str) ->
     if ended := int(curves.groupby(["problem", "solver"])["ended"].max().sum()):
         rule += f" {format_count(ended, 'run')} became nonfinite and count as infinite from then on."
     chart = convergence.draw_convergence(table, data.style, against)
-    return Figure(f"convergence-{name}", title, rule + data.describe_panels(table), table, chart, name, "convergence")
+    return Figure(f"convergence-{name}", title, rule, table, chart, name, "convergence")
 
 
 def _steps_to_target_figures(data: ReportData) -> list[Figure]:
@@ -148,7 +139,7 @@ def _steps_to_target_figures(data: ReportData) -> list[Figure]:
         f" reached it. {len(reached)} of {len(table)} targets that the dtype resolves were reached."
     )
     chart = steps_to_target.draw_steps_to_target(reached, data.style)
-    return [Figure("ladder", title, rule + data.describe_panels(reached), reached, chart)]
+    return [Figure("ladder", title, rule, reached, chart)]
 
 
 def _steps_to_target_tables(data: ReportData) -> list[ReportTable]:
@@ -188,16 +179,14 @@ def _precision_figures(data: ReportData) -> list[Figure]:
 def _path_figures(data: ReportData, landscape: Landscape | None) -> list[Figure]:
     if data.traces.empty:
         return []
-    groups = select_paths(data.best_runs, data.traces).groupby("problem", sort=False)
+    groups = trajectory.select_paths(data.best_runs, data.traces).groupby("problem", sort=False)
     return [_path_figure(data, str(name), paths, landscape) for name, paths in groups][:MAX_PANELS]
 
 
 def _path_figure(data: ReportData, problem: str, paths: pd.DataFrame, landscape: Landscape | None) -> Figure:
     run = data.compared[data.compared["problem"] == problem].iloc[0]
-    box = bounding_box(paths)
+    box = trajectory.bounding_box(paths)
     ground = landscape(run, box) if landscape else None
-    contours = trajectory.compute_contours(ground[0]) if ground else NO_CONTOURS
-    minimisers = ground[1] if ground else NO_MINIMISERS
     rule = (
         "Each optimizer at its best configuration, first seed, at the recorded steps, cut off at the box (the middle"
         " 96% of all points and a margin). "
@@ -207,6 +196,6 @@ def _path_figure(data: ReportData, problem: str, paths: pd.DataFrame, landscape:
         if ground
         else "Contours are drawn for gdbench's own objectives only."
     )
-    chart = trajectory.draw_paths(paths, contours, data.style, minimisers, box)
+    chart = trajectory.draw_paths(paths, ground, data.style, box)
     name = "".join(character if character.isalnum() else "-" for character in problem)
     return Figure(f"path-{name}", problem, rule, paths, chart, problem, "trajectories")

@@ -7,12 +7,11 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
-from gdbench.analysis.diff import ValueDiff
-from gdbench.analysis.run_matching import VERDICTS
+from gdbench.analysis.run_comparison import RUN_VERDICTS
+from gdbench.analysis.value_diff import ValueDiff
 from gdbench.errors import format_count
 from gdbench.report.json_format import to_json_value
+from gdbench.results.values import is_null
 
 if TYPE_CHECKING:
     from gdbench.analysis.sweep_diff import SweepDiff
@@ -33,15 +32,14 @@ PARTS = {
 """The attributes of a sweep diff that hold differences, with their titles."""
 
 
-def list_differences(title: str, differences: Sequence[ValueDiff], suffixes: tuple[str, str] = ("", "")) -> list[str]:
-    """A title and a line per difference (``lr  0.1 -> 0.2``), each side with its suffix; empty if there is none."""
+def list_differences(title: str, differences: Sequence[ValueDiff]) -> list[str]:
+    """A title and a line per difference (``lr  0.1 -> 0.2``); empty if there is none."""
     if not differences:
         return []
     listed = differences[:MAX_LISTED]
     width = max(len(difference.name) for difference in listed)
-    first, second = suffixes
     lines = [
-        f"  {difference.name:{width}}  {_format_value(difference.a)}{first} -> {_format_value(difference.b)}{second}"
+        f"  {difference.name:{width}}  {_format_value(difference.a)} -> {_format_value(difference.b)}"
         for difference in listed
     ]
     more = len(differences) - MAX_LISTED
@@ -54,7 +52,7 @@ def _format_value(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         text = ", ".join(map(_format_value, value))
     else:
-        text = "none" if value is None or (not hasattr(value, "__len__") and pd.isna(value)) else str(value)
+        text = "none" if is_null(value) else str(value)
     return text if len(text) <= MAX_LENGTH else f"{text[: MAX_LENGTH - 4]} ..."
 
 
@@ -75,7 +73,7 @@ def list_sweep_diff(diff: SweepDiff) -> list[str]:
         lines += list_differences(title, getattr(diff, part))
     if diff.first_step is not None:
         lines.append(f"The trajectories first differ at step {diff.first_step}.")
-    if counts := ", ".join(f"{diff.verdicts[name]} {name}" for name in VERDICTS if diff.verdicts.get(name)):
+    if counts := ", ".join(f"{diff.verdicts[name]} {name}" for name in RUN_VERDICTS if diff.verdicts.get(name)):
         lines.append(f"Result: {counts} (run by run: python -m gdbench compare A B)")
     return (
         lines if diff.has_differences else [*lines, "Nothing differs in configuration, environment or exact results."]

@@ -7,7 +7,6 @@ hold is replaced by a visible one, never dropped, so that different names stay d
 from __future__ import annotations
 
 import re
-import unicodedata
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -19,19 +18,26 @@ __all__ = [
     "escape_latex",
     "escape_markdown",
     "escape_workflow_command",
+    "format_error_line",
 ]
 
 PICTURES = {code: 0x2400 + code for code in range(0x20)} | {0x7F: 0x2421}
 """Control characters and their Unicode pictures: ␛ for escape."""
 BIDI = {*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C}
 """Characters that change the direction of the surrounding text."""
-SEPARATORS = {0x2028, 0x2029, *range(0x80, 0xA0)}
-"""Line separators that some readers ignore, and the C1 control characters: 0x9b begins an escape sequence."""
-HIDDEN = dict.fromkeys(BIDI | SEPARATORS, "\N{REPLACEMENT CHARACTER}")
+SEPARATORS = {0x2028, 0x2029, *range(0x80, 0xA0), 0xFFFE, 0xFFFF}
+"""Line separators that some readers ignore, the C1 control characters (0x9b begins an escape sequence), and the two
+characters that XML forbids."""
+SURROGATES = range(0xD800, 0xE000)
+HIDDEN = dict.fromkeys([*BIDI, *SEPARATORS, *SURROGATES], 0xFFFD)
+ONE_LINE = {**PICTURES, **HIDDEN}
+LINES = {code: shown for code, shown in ONE_LINE.items() if chr(code) not in "\n\t"}
 MARKDOWN = re.compile(r"[\\`*\[\]|]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|~(?=~)|^[#>]")
 """Markup of emphasis, code, links, images, headings and cells; an underscore within a word is not."""
 FORMULA = ("=", "+", "-", "@", "\t")
 """First characters of a cell that a spreadsheet evaluates (OWASP, "CSV Injection")."""
+LONGEST_WORD, LONGEST_LINE = 300, 3000
+"""Characters of an error line: a list of all objectives has 2,000, a path in it at most 300."""
 TEX = {
     "\\": r"\textbackslash{}",
     "µ": r"$\mu$",
@@ -47,9 +53,23 @@ def escape_control_codes(text: str, lines: bool = False) -> str:
 
     Lone surrogates, which no encoding can write, become the replacement character as well.
     """
-    pictures = {code: chr(picture) for code, picture in PICTURES.items() if not (lines and chr(code) in "\n\t")}
-    shown = text.translate({**pictures, **HIDDEN})
-    return "".join("\N{REPLACEMENT CHARACTER}" if unicodedata.category(c) == "Cs" else c for c in shown)
+    if text.isprintable():  # as nearly all are, and a report has a million of them
+        return text
+    return text.translate(LINES if lines else ONE_LINE)
+
+
+def format_error_line(text: str) -> str:
+    """A message in one line that can be read: without control codes, and with what is very long cut in its middle."""
+    words = re.sub(rf"\S{{{LONGEST_WORD},}}", lambda word: _shorten(word[0], LONGEST_WORD), escape_control_codes(text))
+    return _shorten(words, LONGEST_LINE)
+
+
+def _shorten(text: str, longest: int) -> str:
+    """A text with its middle counted rather than shown where it is longer than this."""
+    if len(text) <= longest:
+        return text
+    start, end = longest // 2, longest // 4
+    return f"{text[:start]}...({len(text) - start - end} characters)...{text[-end:]}"
 
 
 def escape_markdown(text: str) -> str:

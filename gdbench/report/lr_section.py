@@ -5,11 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from gdbench.analysis.lr_sensitivity import compute_dtype_sensitivity, compute_lr_sensitivity, measure_lr_width
+from gdbench.analysis.lr_sensitivity import (
+    compute_dtype_sensitivity,
+    compute_lr_sensitivity,
+    measure_lr_width,
+    select_final_losses,
+)
 from gdbench.analysis.step_times import count_processes
 from gdbench.report.charts import final_losses
 from gdbench.report.charts import lr_sensitivity as charts
-from gdbench.report.charts.vega_lite import Figure
+from gdbench.report.charts.vega_lite import Figure, has_bands
 from gdbench.report.report_data import ReportData, ReportTable
 
 __all__ = ["make_lr_figures", "make_lr_tables"]
@@ -64,18 +69,17 @@ def _sensitivity_figure(data: ReportData, table: pd.DataFrame, cost: str) -> Fig
     rule += data.impl_note
     rule += LIMIT_RULE if len(charts.select_limits(table)) else ""
     chart = charts.draw_sensitivity(table, data.style, cost)
-    return Figure(name, title, rule + data.describe_panels(table), table, chart, cost, "sensitivity")
+    return Figure(name, title, rule, table, chart, cost, "sensitivity")
 
 
 def _final_loss_figures(data: ReportData) -> list[Figure]:
     """The final loss at each lr, on problems on which no configuration reaches a target."""
     table = data.unsolved_standings
     table = table[table.groupby("problem")["lr"].transform("nunique") > 1]
-    losses = table[(table["outcome"] != "cannot win") & np.isfinite(table["final_loss"])]
-    losses = data.sort_by_problem(losses.drop_duplicates(["problem", "solver", "lr"])).sort_values("lr", kind="stable")
+    losses = select_final_losses(table)
     if losses.empty:
         return []
-    band = "; band: lowest to highest seed" if final_losses.has_bands(losses) else ""
+    band = "; band: lowest to highest seed" if has_bands(losses["solver"], losses["n"] > 1) else ""
     rule = (
         "Final loss at each learning rate on problems on which no configuration reaches a target, minimum over other"
         f" settings, median over seeds{band}. {(table['outcome'] == 'cannot win').sum()} of {len(table)} configurations"
@@ -83,9 +87,7 @@ def _final_loss_figures(data: ReportData) -> list[Figure]:
     )
     title = "Final loss against learning rate"
     chart = final_losses.draw_final_losses(losses, data.style)
-    return [
-        Figure("sensitivity-loss", title, rule + data.describe_panels(losses), losses, chart, "loss", "sensitivity")
-    ]
+    return [Figure("sensitivity-loss", title, rule, losses, chart, "loss", "sensitivity")]
 
 
 def _number_heatmaps(data: ReportData, table: pd.DataFrame) -> list[Figure]:
@@ -115,7 +117,7 @@ def _heatmap_figures(data: ReportData, name: str, title: str, other: str, table:
         f" empty: target not reached, or left again. {int(grid['solved'].sum())} of {int(grid['runs'].sum())} runs"
         " reached it and stayed."
     )
-    rule += data.impl_note + data.describe_panels(grid, "panel")
+    rule += data.impl_note
     return [Figure(name, title, rule, grid, charts.draw_heatmap(grid), coloured=False)]
 
 

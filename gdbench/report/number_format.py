@@ -74,7 +74,7 @@ def format_gap(gap: float, floor: float = 0.0) -> str:
 
 
 def _plain_exponent(text: str) -> str:
-    return re.sub(r"e([+-])0", r"e\1", text).replace("e+", "e")
+    return re.sub(r"e([+-])0", r"e\1", text).replace("e+", "e") if "e" in text else text
 
 
 # --------------------------------------------------------------------------------------------------------- intervals

@@ -12,17 +12,18 @@ from gdbench.analysis import lr_sensitivity as lr_analysis
 from gdbench.analysis.chart_lines import ChartLines, select_chart_lines
 from gdbench.analysis.divergence_clipping import add_nonfinite_steps, clip_curves, clip_paths, find_diverging
 from gdbench.errors import UsageError, list_few
-from gdbench.report import charts
 from gdbench.report.charts import convergence as convergence_chart
 from gdbench.report.charts.final_losses import draw_final_losses
 from gdbench.report.charts.lr_sensitivity import draw_sensitivity
-from gdbench.report.charts.profiles import draw_profiles
-from gdbench.report.charts.trajectory import compute_contours, draw_paths
+from gdbench.report.charts.profiles import draw_profiles, stack_views
+from gdbench.report.charts.trajectory import bounding_box, draw_paths, select_paths
 from gdbench.report.charts.vega_lite import ChartSpec
 from gdbench.report.style import MAX_COLOURED, Style, interpolate_colour, vega_theme
 from gdbench.results import costs as run_costs
 from gdbench.results.columns import COLUMNS
 from gdbench.results.load import load
+from gdbench.results.ranking import rank_configurations
+from gdbench.results.statuses import WITHOUT_RESULT
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,8 +40,6 @@ def __dir__() -> list[str]:
 
 LEFT_NOTE = "×: left the picture, as it diverged"
 NOT_REACHED = "no run stays at a target"
-NEVER_RAN = ("failed", "unavailable")
-"""Statuses of runs without data."""
 NOTE_WIDTH = 52
 """Characters per line of a note."""
 
@@ -80,7 +79,7 @@ def sensitivity(runs: pd.DataFrame, cost: str = "gradients") -> Any:
     Final losses are drawn if no run stays at a target.
     """
     _check_choice("cost", cost, run_costs.COST_COLUMNS)
-    compared, best = _compare_runs(runs)
+    compared, best = _select_compared(runs)
     style = _style_of_best(best)
     table = lr_analysis.compute_lr_sensitivity(compared, cost)
     reached = table["cost"] < math.inf
@@ -90,7 +89,7 @@ def sensitivity(runs: pd.DataFrame, cost: str = "gradients") -> Any:
         return _finish_chart(table, draw_sensitivity(table, style, cost), notes)
     if cost == "seconds" and compared["step_s"].isna().all():
         raise UsageError("there are no seconds to draw: nothing was timed (timing=off).")
-    losses = lr_analysis.select_final_losses(compared)
+    losses = lr_analysis.select_final_losses(rank_configurations(compared))
     if losses.empty:
         raise UsageError("there is nothing to draw: no run reached a target or ended below its start.")
     return _finish_chart(losses, draw_final_losses(losses, style), [f"{NOT_REACHED}: final losses are drawn"])
@@ -98,9 +97,9 @@ def sensitivity(runs: pd.DataFrame, cost: str = "gradients") -> Any:
 
 def profile(runs: pd.DataFrame) -> Any:
     """The performance profiles of the optimizers over the problems: lr tuned per problem, and one lr for all."""
-    compared, best = _compare_runs(runs)
+    compared, best = _select_compared(runs)
     one_lr = best_configuration.select_common_configurations(compared)
-    table = charts.stack_views(best, one_lr, performance_profiles.compute_performance_profile)
+    table = stack_views(best, one_lr, performance_profiles.compute_performance_profile)
     return _finish_chart(table, draw_profiles(table, _style_of_best(best)), _describe_flat_profiles(table))
 
 
@@ -117,22 +116,19 @@ def trajectory(
     """
     recorded = _find_traces(runs, traces)
     lines = _choose_lines(runs[runs["run_id"].isin(recorded["run_id"])], by)
-    paths = charts.select_paths(lines.runs, recorded)
+    paths = select_paths(lines.runs, recorded)
     _check_one_plane(paths, lines.runs)
     first = lines.runs.sort_values("seed", kind="stable").drop_duplicates(["problem", "solver"])
     rows = find_diverging(first)
     diverging = set(rows.loc[rows["diverging"], "solver"])
     calm = ~paths["optimizer"].isin(diverging)
-    box = charts.bounding_box(paths[(calm | (paths["step"] == 0)) if calm.any() else _is_near_start(paths)])
+    box = bounding_box(paths[(calm | (paths["step"] == 0)) if calm.any() else _is_near_start(paths)])
     inside, ends = clip_paths(paths, box, diverging)
     ground = _compute_landscape(runs, lines.runs.iloc[0], box, objective)
     notes = [*([LEFT_NOTE] if len(ends) else []), *_describe_unrecorded(runs, recorded)]
     if ground is None:
         notes.append("no contours: only gdbench's own objectives have them; for yours give objective=your_function")
-    contours, minimisers = (
-        (compute_contours(ground[0]), ground[1]) if ground else (charts.NO_CONTOURS, charts.NO_MINIMISERS)
-    )
-    spec = draw_paths(inside, contours, _make_style(lines), minimisers, box, ends)
+    spec = draw_paths(inside, ground, _make_style(lines), box, ends)
     return _finish_chart(
         inside, ChartSpec({**spec.chart, "title": str(paths["problem"].iloc[0])}, spec.datasets), notes
     )
@@ -141,7 +137,7 @@ def trajectory(
 # ------------------------------------------------------------------------------------------------ what is drawn
 
 
-def _compare_runs(runs: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _select_compared(runs: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The runs that are compared, and the best configuration of each optimizer on each problem."""
     _check_rows(runs)
     compared = best_configuration.select_best_impls(run_costs.select_comparable(runs))
@@ -184,7 +180,7 @@ def _check_rows(runs: pd.DataFrame) -> None:
         )
     if runs.empty:
         raise UsageError("the table has 0 runs: the filter excludes all of them.")
-    if runs["status"].isin(NEVER_RAN).all():
+    if runs["status"].isin(WITHOUT_RESULT).all():
         reason = (str(runs["error"].iloc[0]) or "unknown").splitlines()[0]
         raise UsageError(f"none of these runs ran ({runs['status'].iloc[0]}: {reason}).")
 
@@ -283,7 +279,7 @@ def _find_traces(runs: pd.DataFrame, given: pd.DataFrame | None) -> pd.DataFrame
 
 def _describe_unrecorded(runs: pd.DataFrame, traces: pd.DataFrame) -> list[str]:
     """A note on runs without a recorded path, such as the trials of a search."""
-    ran = runs[~runs["status"].isin(NEVER_RAN)]
+    ran = runs[~runs["status"].isin(WITHOUT_RESULT)]
     missing = int((~ran["run_id"].isin(traces["run_id"])).sum())
     return [f"{missing} of {len(ran)} runs recorded no path: the best of the others are drawn"] if missing else []
 

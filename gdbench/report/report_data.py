@@ -12,6 +12,7 @@ import pandas as pd
 from gdbench.analysis import best_configuration
 from gdbench.analysis.lr_sensitivity import compute_lr_sensitivity
 from gdbench.analysis.step_times import summarise_step_times
+from gdbench.report.charts.trajectory import Box, Ground
 from gdbench.report.charts.vega_lite import MAX_BANDS, MAX_PANELS, Figure
 from gdbench.report.inputs import ReportInputs
 from gdbench.report.style import Style
@@ -20,9 +21,9 @@ from gdbench.results.ranking import OUTCOMES, rank_configurations
 from gdbench.results.run_outcomes import has_settled
 from gdbench.results.values import to_floats
 
-__all__ = ["CONFIGURATION", "Landscape", "ReportData", "ReportTable", "Section", "describe_band"]
+__all__ = ["CONFIGURATION", "Landscape", "ReportData", "ReportTable", "Section", "describe_band", "describe_panels"]
 
-Landscape = Callable[[pd.Series, dict[str, tuple[float, float]]], "tuple[pd.DataFrame, pd.DataFrame] | None"]
+Landscape = Callable[[pd.Series, Box], "Ground | None"]
 """Computes the values of a run's objective on a grid over a box, and its minimisers; None if it is unknown."""
 CONFIGURATION = ["problem", "solver", "configuration"]
 
@@ -52,6 +53,15 @@ def describe_band(table: pd.DataFrame, meaning: str) -> str:
     if table["optimizer"].nunique() <= MAX_BANDS:
         return f"; band: {meaning}"
     return f"; bands ({meaning}) are in the data, not drawn"
+
+
+def describe_panels(figure: Figure) -> str:
+    """A sentence for the caption of a figure that shows only the first panels."""
+    facet = figure.chart.chart.get("facet") if figure.chart else None
+    if facet is None or len(facet["sort"]) <= MAX_PANELS:
+        return ""
+    noun = "problems" if facet["field"] == "problem" else "panels"
+    return f" {MAX_PANELS} of {len(facet['sort'])} {noun} are shown; choose others with the filter of the page."
 
 
 class ReportData:
@@ -163,11 +173,3 @@ class ReportData:
         if figure.chart is None or count == coloured or not figure.coloured:
             return ""
         return f" Coloured: the {coloured} of {count} optimizers with the best mean rank; the others are grey."
-
-    @staticmethod
-    def describe_panels(table: pd.DataFrame, name: str = "problem") -> str:
-        """A sentence for the caption of a figure that shows only the first panels."""
-        count, noun = table[name].nunique(), "problems" if name == "problem" else "panels"
-        if count <= MAX_PANELS:
-            return ""
-        return f" {MAX_PANELS} of {count} {noun} are shown; choose others with the filter of the page."

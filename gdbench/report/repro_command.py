@@ -17,15 +17,26 @@ NOT_REPEATED = ("lr", "lr_scale", "lr_scale_of", "seed", "points", "outputs", "n
 
 def repro_command(row: Any) -> str:
     """The command of one run: the overrides of its cell, with the run's own values of the swept numbers."""
-    overrides = []
-    for key, override in _split_overrides(str(row["overrides"])):
+    start, overrides = _quote_overrides(str(row["overrides"]))
+    words = [start]
+    for key, override in overrides:
         is_number = key.startswith("optimizer.") and isinstance(row.get(key), float)
-        overrides.append(f"{key}={float(row[key])!r}" if is_number else override)
+        words.append(f"{key}={float(row[key])!r}" if is_number else override)
     lr = "null" if math.isnan(row["lr"]) else repr(float(row["lr"]))
-    return write_command(overrides, NOT_REPEATED, [f"lr={lr}", f"seed={row['seed']}"])
+    return " ".join([*words, f"lr={lr}", shlex.quote(f"seed={row['seed']}")])
 
 
 @cache
-def _split_overrides(overrides: str) -> list[tuple[str, str]]:
-    """The overrides of a cell with their keys; all runs of a cell share them, and a page has a command a run."""
-    return [(override.partition("=")[0], override) for override in shlex.split(overrides)]
+def _quote_overrides(overrides: str) -> tuple[str, list[tuple[str, str]]]:
+    """The start of a cell's command, and its repeated overrides, quoted, with their keys.
+
+    All runs of a cell share them, and a page has a command a run. A text that no shell reads, which gdbench did not
+    write, is split at its blanks.
+    """
+    try:
+        words = shlex.split(overrides)
+    except ValueError:
+        words = overrides.split()
+    keyed = [(override.partition("=")[0], override) for override in words]
+    start = write_command(override for key, override in keyed if key == "code")
+    return start, [(key, shlex.quote(override)) for key, override in keyed if key not in (*NOT_REPEATED, "code")]

@@ -21,6 +21,8 @@ SETTING_PHRASES = {
     "lr_scale": "lr_scale {}",
     "lr_scale_of": "lr_scale of {}",
     "steps": "{} steps",
+    "target_metric": "target {}",
+    "judge_every": "judged every {} steps",
     "threads": "{} threads",
     "schedule": "{} schedule",
     "clip": "clip {}",

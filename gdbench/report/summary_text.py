@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gdbench.analysis.paired_comparison import NOT_COMPARABLE
+from gdbench.analysis.optimizer_comparison import NOT_COMPARABLE
 from gdbench.errors import format_count
 from gdbench.report.number_format import format_digits, format_number
 from gdbench.report.report_data import ReportTable

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gdbench.analysis.paired_comparison import NOT_COMPARABLE, TOO_FEW, VERDICTS, compare_sides
-from gdbench.analysis.run_matching import VERDICTS as RUN_VERDICTS
-from gdbench.analysis.run_matching import match_runs
+from gdbench.analysis.optimizer_comparison import NOT_COMPARABLE, TOO_FEW, VERDICTS, compare_optimizers
+from gdbench.analysis.run_comparison import RUN_VERDICTS, compare_runs
 from gdbench.errors import format_count, format_range
 from gdbench.report.build import FigureReady, Report, keep_sections, make_sections
 from gdbench.report.charts.changes import draw_ratios
@@ -74,12 +73,12 @@ def build_comparison(
 ) -> Report:
     """The report of inputs made by ``combine_inputs``; ``on_figure`` as of ``build_report``."""
     compared = run_costs.select_comparable(inputs.runs, ["side"])
-    table = compare_sides(compared)
-    runs = match_runs(*(inputs.runs[inputs.runs["side"] == side] for side in "ab"))
+    table = compare_optimizers(compared)
+    runs = compare_runs(*(inputs.runs[inputs.runs["side"] == side] for side in "ab"))
     named = replace(inputs, runs=_name_sides(inputs.runs))
     data = ComparisonData(named, _name_sides(compared))
     names = {side: _describe_side(inputs.runs, side) for side in "ab"}
-    sections = [_difference_section(data, table, runs), *make_sections(data, landscape)]
+    sections = [_difference_section(table, runs), *make_sections(data, landscape)]
     return Report(
         named,
         data,
@@ -138,8 +137,8 @@ class PairedStyle(Style):
 # ------------------------------------------------------------------------------------------------------ differences
 
 
-def _difference_section(data: ComparisonData, table: pd.DataFrame, runs: pd.DataFrame) -> Section:
-    figures = [figure for cost in _informative_costs(table) for figure in _change_figures(data, table, cost)]
+def _difference_section(table: pd.DataFrame, runs: pd.DataFrame) -> Section:
+    figures = [figure for cost in _informative_costs(table) for figure in _change_figures(table, cost)]
     differing = runs[runs["verdict"].isin(DIFFERING)]
     order = differing["verdict"].map({name: place for place, name in enumerate(DIFFERING)})
     differing = differing.loc[order.sort_values(kind="stable").index]
@@ -163,7 +162,7 @@ def _informative_costs(table: pd.DataFrame) -> list[str]:
     return [*costs, *(["seconds"] if "seconds" in pairs else [])]
 
 
-def _change_figures(data: ComparisonData, table: pd.DataFrame, cost: str) -> list[Figure]:
+def _change_figures(table: pd.DataFrame, cost: str) -> list[Figure]:
     pairs = table[table["cost"] == cost]
     finite = pairs[np.isfinite(pairs["ratio"].astype(float))]
     name, title = f"changes-{cost}", TITLES[cost]
@@ -176,7 +175,7 @@ def _change_figures(data: ComparisonData, table: pd.DataFrame, cost: str) -> lis
         " their ratio is drawn."
     )
     chart = draw_ratios(finite, Style.assign(finite["optimizer"]), cost)
-    return [Figure(name, title, rule + data.describe_panels(finite), pairs, chart, cost, "changes")]
+    return [Figure(name, title, rule, pairs, chart, cost, "changes")]
 
 
 def _difference_table(runs: pd.DataFrame) -> pd.DataFrame:
@@ -245,7 +244,7 @@ def _comparison_table(table: pd.DataFrame) -> ReportTable:
     table = table.loc[places[table["cost"].isin(_informative_costs(table))].sort_values(kind="stable").index]
     rows = table.to_dict(orient="records")
     columns: dict[str, Any] = {
-        "cost": table["measure"].fillna(table["cost"]),
+        "cost": table["measure"].astype(object).fillna(table["cost"].astype(object)),
         "b is": [_format_outcome(row) for row in rows],
         **{side: [_format_side(row, side) for row in rows] for side in "ab"},
         "ratio": table["ratio"].astype(float),

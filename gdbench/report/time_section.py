@@ -30,7 +30,6 @@ def make_time_figures(data: ReportData) -> list[Figure]:
         f" {format_count(int(table['runs'].sum()), 'run was', 'runs were')} timed. In {noisy} of {len(table)} rows the"
         f" quartiles are more than {step_times.NOISY:.0%} apart: the machine was not quiet."
     )
-    rule += data.describe_panels(table)
     figure = Figure("step-time", "Time of a step", rule, table, draw_step_times(table, data.style))
     return [figure] if step_times.count_processes(data.compared) > 1 else [figure, *_time_split_figures(data)]
 
@@ -52,7 +51,6 @@ def _time_split_figures(data: ReportData) -> list[Figure]:
         "Time to target is the number of steps times the time of a step: equal along a dotted line, less towards the"
         f" lower left. Each solver at its fastest configuration; {len(split)} of {len(best)} reached the target."
     )
-    rule += data.describe_panels(split)
     return [Figure("time-split", "Number of steps and time of a step", rule, split, draw_time_split(split, data.style))]
 
 

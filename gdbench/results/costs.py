@@ -47,7 +47,7 @@ def add_configuration_names(runs: pd.DataFrame, apart: Sequence[str] = ()) -> pd
     compared = compared.drop_duplicates(["run_id", *apart], keep="last").sort_index()
     compared = compared.assign(
         problem=name_problems(compared),
-        solver=(compared["optimizer"] + " " + compared["impl"]).astype(object),
+        solver=(compared["optimizer"].astype(str) + " " + compared["impl"].astype(str)).astype(object),
         configuration=name_configurations(compared),
     )
     idle = ~compared["seed_used"].fillna(True).astype(bool)

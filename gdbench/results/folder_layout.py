@@ -26,12 +26,17 @@ def get_part_path(folder: Path, cell: int, table: Table) -> Path:
 def find_part_files(folder: Path, table: Table) -> list[Path]:
     """Part files of a table, sorted; traces and blocks count only beside the runs of their cell."""
     found = sorted((folder / PARTS).glob(f"cell-*.{table}.parquet"))
-    return [part for part in found if get_part_path(folder, int(part.name[5:10]), "runs").exists()]
+    return [part for part in found if get_part_path(folder, _parse_cell(part), "runs").exists()]
 
 
 def find_finished_cells(folder: Path) -> set[int]:
     """Numbers of the cells that have a part."""
-    return {int(path.name[5:10]) for path in find_part_files(folder, "runs")}
+    return {_parse_cell(path) for path in find_part_files(folder, "runs")}
+
+
+def _parse_cell(part: Path) -> int:
+    """Number of the cell of a part, of five digits or more."""
+    return int(part.name.removeprefix("cell-").partition(".")[0])
 
 
 def find_sweep_folders(place: Path) -> list[Path]:

@@ -25,7 +25,6 @@ import pyarrow.parquet as pq
 
 from gdbench.errors import format_count
 from gdbench.results.atomic import replace_atomically
-from gdbench.results.catalog import SweepInfo, compute_signatures, read_sweep_info
 from gdbench.results.columns import COLUMNS
 from gdbench.results.load import SkippedFile, read_sweep_table
 from gdbench.results.schema_union import (
@@ -38,6 +37,7 @@ from gdbench.results.schema_union import (
     get_column_or_null,
     get_value_type,
 )
+from gdbench.results.sweep_info import SweepInfo, compute_signatures, read_sweep_info
 from gdbench.results.sweep_ranks import RANK, RANKING_FIELDS, SWEEP_NUMBER, add_sweep_ranks
 
 __all__ = ["FOLDER", "Index", "Segment", "open_index"]
@@ -47,6 +47,8 @@ FORMAT = f"3 {' '.join([*(field.name for field in fields(SweepInfo)), *RANKING_F
 """Segments of another format are rebuilt."""
 SEGMENT_ROWS = 200_000
 """Rows above which the next sweep starts a new segment."""
+SEGMENT_SWEEPS = 1000
+"""Sweeps after which a new segment is written: until then each has a table of 90 columns in memory, 150 KB."""
 ROW_GROUP_ROWS = 2**14
 """Rows per row group."""
 SLOW_SWEEPS = 100
@@ -207,12 +209,15 @@ def _index_sweeps(outputs: Path, home: Path, wanted: Mapping[str, str]) -> list[
     """New segments with the rows of ``wanted`` sweeps, with signatures taken before the rows were read."""
     segments: list[Segment] = []
     batch: list[tuple[SweepInfo, pa.Table]] = []
+    rows = 0
     for folder, signature in wanted.items():
         entry = _read_sweep(outputs, folder, signature)
-        batch += [entry] if entry else []
-        if sum(table.num_rows for _, table in batch) >= SEGMENT_ROWS:
+        if entry:
+            batch.append(entry)
+            rows += entry[1].num_rows
+        if rows >= SEGMENT_ROWS or len(batch) >= SEGMENT_SWEEPS:
             segments.append(_write_batch(home, batch))
-            batch = []
+            batch, rows = [], 0
     return [*segments, _write_batch(home, batch)] if batch else segments
 
 

@@ -12,6 +12,7 @@ import filelock
 from gdbench.errors import UsageError
 from gdbench.results.atomic import write_json
 from gdbench.results.damaged_files import DamagedFile, read_json
+from gdbench.results.locks import hold_lock
 
 __all__ = ["FILE", "Labels", "check_label", "read_labels", "update_labels"]
 
@@ -49,7 +50,7 @@ def update_labels(folder: Path, changed: Callable[[Labels], Labels]) -> Labels:
     """Read, change and write the labels of a sweep under a lock."""
     try:
         (folder / LOCK).parent.mkdir(exist_ok=True)
-        with filelock.FileLock(folder / LOCK, timeout=LOCK_TIMEOUT_S):
+        with hold_lock(folder / LOCK, LOCK_TIMEOUT_S):
             new = changed(read_labels(folder))
             write_json(folder / FILE, asdict(replace(new, tags=tuple(sorted(set(new.tags))))))
     except filelock.Timeout:

@@ -16,7 +16,6 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from gdbench.errors import UsageError
-from gdbench.results.catalog import SweepNotFound, count_planned_cells, find_newest_sweep, find_sweep, is_search
 from gdbench.results.columns import is_setting
 from gdbench.results.costs import select_comparable
 from gdbench.results.environment_file import read_environment, read_time
@@ -24,7 +23,10 @@ from gdbench.results.folder_layout import PARTS, is_sweep, walk_sweeps
 from gdbench.results.load import SkippedFile, load
 from gdbench.results.parquet_files import READ_ERRORS, cast_columns
 from gdbench.results.ranking import KEYS, rank_configurations, select_best
+from gdbench.results.running_cells import read_marks
 from gdbench.results.sweep_folder import is_locked
+from gdbench.results.sweep_info import count_planned_cells, is_search
+from gdbench.results.sweep_lookup import SweepNotFound, find_newest_sweep, find_sweep
 from gdbench.results.sweep_ranks import RANKING_COLUMNS
 from gdbench.results.user_paths import expand_user
 
@@ -95,6 +97,7 @@ class SweepMonitor:
             elapsed_s=elapsed,
             left_s=self._estimate_remaining_s(elapsed, planned - len(cells)) if state == "running" else None,
             quiet_s=quiet,
+            running=tuple(cell.text for cell in read_marks(self.folder).values()),
         )
 
     def read_trace(self, run: str) -> pd.DataFrame:
@@ -240,3 +243,5 @@ class SweepSnapshot:
     left_s: float | None
     quiet_s: float
     """Seconds since the last write."""
+    running: tuple[str, ...] = ()
+    """The cells that have begun and not ended."""

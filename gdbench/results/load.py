@@ -14,14 +14,18 @@ import pyarrow.compute as pc
 
 from gdbench.errors import UsageError, did_you_mean, format_count
 from gdbench.results.arrow import to_pandas
-from gdbench.results.columns import describe_columns
+from gdbench.results.columns import TABLE_COLUMNS, describe_columns
 from gdbench.results.damaged_files import DamagedFile
 from gdbench.results.folder_layout import find_part_files, find_sweep_folders, get_part_path, is_sweep
-from gdbench.results.parquet_files import TABLE_COLUMNS, Table, add_missing_columns, read_table
+from gdbench.results.parquet_files import Table, add_missing_columns, read_table
 from gdbench.results.schema_union import concat_tables
+from gdbench.results.sweep_info import count_planned_cells, is_search
 from gdbench.results.user_paths import expand_user
 
 __all__ = ["SkippedFile", "find_origin_folders", "load", "load_cells", "load_part", "load_statuses", "read_sweep_table"]
+
+MAX_SMALL_TABLES = 256
+"""Number of tables read before they are joined."""
 
 
 class SkippedFile(UserWarning):
@@ -34,12 +38,19 @@ def load_statuses(folder: Path, cell: int) -> list[str]:
 
 
 def load_cells(folder: Path) -> pd.DataFrame:
-    """One row per cell of a sweep: ``cell``, ``cell_fingerprint``, and ``statuses`` of its runs, joined."""
+    """One row per cell of a sweep: ``cell``, ``cell_fingerprint``, and ``statuses`` of its runs, joined.
+
+    All columns are read: a cell counts only if each page of its file has the checksum that was written.
+    """
     wanted = ["cell", "cell_fingerprint", "status"]
-    held = read_sweep_table(folder, "runs", wanted)
+    held = read_sweep_table(folder, "runs")
     if held is None:
         return pd.DataFrame(columns=[*wanted[:2], "statuses"])
-    runs = to_pandas(add_missing_columns(held, "runs", wanted)).drop_duplicates().fillna({"status": "unknown"})
+    runs = (
+        to_pandas(add_missing_columns(held, "runs", wanted).select(wanted))
+        .drop_duplicates()
+        .fillna({"status": "unknown"})
+    )
     by_cell: pd.DataFrame = runs.groupby("cell", sort=True).agg({"cell_fingerprint": "first", "status": " ".join})
     return by_cell.rename(columns={"status": "statuses"}).reset_index()
 
@@ -75,8 +86,7 @@ def load(
 
 def _describe_empty(folder: Path) -> str:
     """The error line for a sweep without rows: whether it runs, how many cells it has, how to resume it."""
-    from gdbench.results.catalog import count_planned_cells, is_search  # which reads folders by this module
-    from gdbench.results.sweep_folder import is_locked
+    from gdbench.results.sweep_folder import is_locked  # which imports this module
 
     planned = count_planned_cells(folder)
     cells = "its cell" if planned == 1 else f"the first of its {format_count(planned, 'cell')}"
@@ -166,13 +176,23 @@ def _find_replaced(folder: Path, table: Table) -> tuple[str, pa.Array]:
 
 
 def _read_undamaged(files: Sequence[Path], table: Table, columns: Sequence[str] | None) -> list[pa.Table]:
-    """Tables of the readable files; a warning names each of the others."""
-    tables = []
+    """Rows of the readable files, in their order; a warning names each of the others."""
+    tables: list[pa.Table] = []
+    alike: list[pa.Table] = []
     for file in files:
         try:
-            tables.append(read_table(file, table, columns))
+            rows = read_table(file, table, columns)
+            if alike and (len(alike) == MAX_SMALL_TABLES or alike[0].schema != rows.schema):
+                tables.append(_join_alike(alike))
+                alike = []
+            alike.append(rows)
         except DamagedFile as fault:
             warnings.warn(
                 f"{file} is skipped: it is not a Parquet file of gdbench ({fault}).", SkippedFile, stacklevel=3
             )
-    return tables
+    return [*tables, _join_alike(alike)] if alike else tables
+
+
+def _join_alike(tables: Sequence[pa.Table]) -> pa.Table:
+    """Tables of one schema as one without their chunks: ten thousand of 90 columns take a gigabyte."""
+    return tables[0] if len(tables) == 1 else pa.concat_tables(tables).combine_chunks()

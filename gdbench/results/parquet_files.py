@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -13,24 +14,25 @@ import pyarrow.parquet as pq
 
 from gdbench.results.arrow import ARROW_TYPES
 from gdbench.results.atomic import replace_atomically
-from gdbench.results.columns import BLOCK_COLUMNS, COLUMNS, TRACE_COLUMNS
+from gdbench.results.columns import TABLE_COLUMNS
 from gdbench.results.damaged_files import DamagedFile
 from gdbench.results.schema_union import convert_column, get_value_type
 
 __all__ = [
-    *("READ_ERRORS", "TABLES", "TABLE_COLUMNS", "Table", "add_missing_columns"),
-    *("cast_columns", "read_table", "write_table"),
+    *("READ_ERRORS", "TABLES", "Table", "add_missing_columns", "cast_columns", "read_table", "write_table"),
 ]
 
 Table = Literal["runs", "traces", "blocks"]
 TABLES: tuple[Table, ...] = ("runs", "traces", "blocks")
-TABLE_COLUMNS = {"runs": COLUMNS, "traces": TRACE_COLUMNS, "blocks": BLOCK_COLUMNS}
 
 SMALL_TABLE_ROWS = 1000
 """Tables up to this size are not compressed."""
 MAX_DICTIONARY_BYTES = 2**28
 """Bytes of the texts of a column that are stored once; Parquet's own 1 MB is less than the overrides of 20 cells of
 10,000 explicit values, and beyond it every row has a copy."""
+NAMES_DIGEST = b"gdbench.names"
+"""Key in a table's metadata of the digest of its columns' names: pages have checksums, the names beside them none, and
+a flipped bit would make one a column that nobody knows."""
 READ_ERRORS = (pa.ArrowException, OSError, ValueError)
 """Exceptions for a file that is truncated, damaged, or no Parquet file."""
 
@@ -41,6 +43,9 @@ READ_ERRORS = (pa.ArrowException, OSError, ValueError)
 def write_table(table: pa.Table, path: Path) -> None:
     """Write a temporary file, fsync, rename: a reader sees a complete file or none."""
     with replace_atomically(path) as beside, beside.open("wb") as file:
+        table = table.replace_schema_metadata(
+            {**(table.schema.metadata or {}), NAMES_DIGEST: _digest_names(table.schema)}
+        )
         # A compressor for each of 80 columns: 4.5 ms against 1.8, and for a few rows nothing to show for it.
         small = table.num_rows <= SMALL_TABLE_ROWS
         pq.write_table(
@@ -53,6 +58,11 @@ def write_table(table: pa.Table, path: Path) -> None:
         )
         file.flush()
         os.fsync(file.fileno())
+
+
+def _digest_names(schema: pa.Schema) -> bytes:
+    """The digest of the names of all columns, in their order."""
+    return hashlib.blake2b("\n".join(schema.names).encode(), digest_size=8).hexdigest().encode()
 
 
 def _find_repetitive_columns(table: pa.Table) -> list[str]:
@@ -93,6 +103,8 @@ def _check_names(schema: pa.Schema) -> None:
     twice = [name for name, count in Counter(schema.names).items() if count > 1]
     if twice:
         raise pa.ArrowInvalid(f"it has the column {twice[0]} more than once")
+    if (schema.metadata or {}).get(NAMES_DIGEST, digest := _digest_names(schema)) != digest:
+        raise pa.ArrowInvalid("the names of its columns are not those that were written")
     if "run_id" not in schema.names:
         raise pa.ArrowInvalid("it has no column run_id")
 

@@ -196,25 +196,25 @@ def _match_condition(column: Any, condition: Condition) -> npt.NDArray[np.bool_]
         return present if condition.sign == "!=" else np.logical_not(present)
     if pa.types.is_null(column.type):
         return np.zeros(len(column), bool)
-    if _is_numeric(column):
+    if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
         column = column.cast(pa.float64(), safe=False)
     if condition.sign in ORDERINGS:
         found = ORDERINGS[condition.sign](column, pa.scalar(condition.values[0], column.type))
         return _to_flags(found.fill_null(False))
-    found = _match_texts(column, condition) if pa.types.is_dictionary(column.type) else _match_values(column, condition)
-    return np.logical_and(present, ~found if condition.sign == "!=" else found)
+    if pa.types.is_string(column.type) or pa.types.is_dictionary(column.type):
+        matches = _match_texts(column, condition)
+    else:
+        matches = _to_flags(pc.is_in(column, pa.array(condition.values, column.type)))
+    return np.logical_and(present, ~matches if condition.sign == "!=" else matches)
 
 
 def _to_flags(column: Any) -> npt.NDArray[np.bool_]:
     return np.asarray(column.to_numpy(zero_copy_only=False), bool)
 
 
-def _is_numeric(column: Any) -> bool:
-    return bool(pa.types.is_integer(column.type) or pa.types.is_floating(column.type))
-
-
 def _match_texts(column: Any, condition: Condition) -> npt.NDArray[np.bool_]:
-    """Match of dictionary-encoded texts: each distinct text is compared once."""
+    """Match of texts: each distinct text is compared once."""
+    column = column.dictionary_encode()
     words = column.dictionary.to_pylist()
     if not words:
         return np.zeros(len(column), bool)
@@ -230,7 +230,3 @@ def _is_match(word: str, wanted: str, sign: str) -> bool:
         return wanted in (word, first_line)
     pattern = wanted.replace("[", "[[]")
     return fnmatch.fnmatchcase(word, pattern) or fnmatch.fnmatchcase(first_line, pattern)
-
-
-def _match_values(column: Any, condition: Condition) -> npt.NDArray[np.bool_]:
-    return _to_flags(pc.is_in(column, pa.array(condition.values, column.type)))

@@ -123,14 +123,18 @@ def _is_varying(runs: pd.DataFrame, name: str) -> bool:
 
 def _is_varying_within(runs: pd.DataFrame, name: str, group: str) -> pd.Series:
     """Per run, whether a column has several values, null included, among the runs of its group's option."""
-    return runs.groupby(group, observed=True, dropna=False)[name].transform("nunique", dropna=False) > 1
+    groups, values = (pd.factorize(runs[column], use_na_sentinel=False)[0] for column in (group, name))
+    first = values[np.unique(groups, return_index=True)[1]]
+    varying = np.isin(groups, groups[values != first[groups]])
+    return pd.Series(varying, index=runs.index)
 
 
 def _add_parameters(runs: pd.DataFrame, names: pd.Series, group: str, sign: str) -> pd.Series:
     """Names with the parameters of their group's option that differ among the runs of that option."""
     for column in (name for name in map(str, runs) if name.startswith(f"{group}.") and _is_varying(runs, name)):
         differs = _is_varying_within(runs, column, group)
-        names = names.where(~differs, names + f" {column.partition('.')[2]}{sign}" + _format_column(runs[column]))
+        if differs.any():
+            names = names.where(~differs, names + f" {column.partition('.')[2]}{sign}" + _format_column(runs[column]))
     return names
 
 

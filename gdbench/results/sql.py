@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 __all__ = ["run_sql"]
 
+KNOWN_SWEEPS = pa.schema({"filename": pa.string(), SWEEP_NUMBER: pa.int64(), "folder": pa.string()})
+"""Number of each sweep within a file of the index, and its folder."""
+
 
 def run_sql(index: Index, statement: str, outputs: Path) -> pd.DataFrame:
     """Result of a SELECT statement; read-only, without access to files other than the index.
@@ -73,19 +76,13 @@ def _format_error(words: str) -> str:
 
 def _create_views(base: Any, index: Index, outputs: Path, statement: str) -> None:
     """Create ``runs``, with ``folder`` first; and ``sweeps``, as in the list, if the statement mentions it."""
-    known = pa.table(
-        {
-            "filename": [str(segment.file) for segment, numbers in index.segments for _ in numbers],
-            SWEEP_NUMBER: [local for _, numbers in index.segments for local in range(len(numbers))],
-            "folder": [
-                index.sweeps[number].folder if number >= 0 else None
-                for _, numbers in index.segments
-                for number in numbers
-            ],
-        },
-        pa.schema({"filename": pa.string(), SWEEP_NUMBER: pa.int64(), "folder": pa.string()}),
-    )
-    base.register("_known", known)
+    known = [
+        {"filename": str(segment.file), SWEEP_NUMBER: local, "folder": index.sweeps[number].folder}
+        for segment, numbers in index.segments
+        for local, number in enumerate(numbers)
+        if number >= 0
+    ]
+    base.register("_known", pa.Table.from_pylist(known, KNOWN_SWEEPS))
     files = [str(segment.file) for segment, _ in index.segments]
     if files:
         table = base.read_parquet(files, union_by_name=True, filename=True)
@@ -93,7 +90,7 @@ def _create_views(base: Any, index: Index, outputs: Path, statement: str) -> Non
         hidden = ", ".join(["filename", SWEEP_NUMBER, RANK, *(f"_{name}" for name in RANKING_FIELDS)])
         base.execute(
             f"CREATE VIEW runs AS SELECT folder, _rows.* EXCLUDE ({hidden})"
-            f" FROM _rows JOIN _known USING (filename, {SWEEP_NUMBER}) WHERE folder IS NOT NULL"
+            f" FROM _rows JOIN _known USING (filename, {SWEEP_NUMBER})"
         )
     if re.search(r"\bsweeps\b", statement, re.IGNORECASE):
         base.register("sweeps", list_sweeps(index, [], outputs))

@@ -19,11 +19,12 @@ import pyarrow.compute as pc
 from gdbench.errors import UsageError
 from gdbench.results.arrow import ARROW_TYPES, to_arrow
 from gdbench.results.atomic import explain_write_errors
+from gdbench.results.columns import COLUMNS
 from gdbench.results.damaged_files import DamagedFile
 from gdbench.results.folder_layout import PARTS, find_part_files, get_part_path
 from gdbench.results.load import SkippedFile, read_sweep_table
+from gdbench.results.locks import hold_lock, is_held
 from gdbench.results.parquet_files import (
-    TABLE_COLUMNS,
     TABLES,
     Table,
     add_missing_columns,
@@ -32,7 +33,15 @@ from gdbench.results.parquet_files import (
 )
 
 __all__ = [
-    *("add_run_columns", "create_folder", "delete_parts", "find_named_folders", "is_locked", "lock_folder"),
+    *(
+        "add_run_columns",
+        "begin_parts",
+        "create_folder",
+        "delete_parts",
+        "find_named_folders",
+        "is_locked",
+        "lock_folder",
+    ),
     *("merge_parts", "move_traces", "prepare_resume", "write_part"),
 ]
 
@@ -44,7 +53,7 @@ LOCK_TIMEOUT_S = 0.2
 
 
 def create_folder(outputs: str, name: str | None) -> Path:
-    """New folder outputs/<date>/<time>_<name>, numbered if it exists."""
+    """New folder outputs/<date>/<time>_<name>, numbered if it exists; a sweep for readers from ``begin_parts`` on."""
     now = datetime.datetime.now()
     day = Path(outputs) / now.strftime("%Y-%m-%d")
     stem = now.strftime("%H-%M-%S") + (f"_{name}" if name else "")
@@ -54,9 +63,14 @@ def create_folder(outputs: str, name: str | None) -> Path:
             folder = day / (stem if count == 1 else f"{stem}_{count}")
             with contextlib.suppress(FileExistsError):
                 folder.mkdir()  # exclusive: of two that ask for one name, one gets it
-                (folder / PARTS).mkdir()
                 return folder
     raise AssertionError
+
+
+def begin_parts(folder: Path) -> None:
+    """Let a folder count as a sweep, once all that describes it is written: until then a kill leaves none."""
+    with explain_write_errors(folder):
+        (folder / PARTS).mkdir(exist_ok=True)
 
 
 def find_named_folders(outputs: str, name: str) -> list[Path]:
@@ -68,35 +82,22 @@ def find_named_folders(outputs: str, name: str) -> list[Path]:
 @contextlib.contextmanager
 def lock_folder(folder: Path) -> Iterator[None]:
     """Context manager: exclusive write access to a sweep's folder; ``UsageError`` if another process has it."""
-    with explain_write_errors(folder):
-        (folder / LOCK).parent.mkdir(exist_ok=True)
-        lock = filelock.FileLock(folder / LOCK, timeout=LOCK_TIMEOUT_S)
-        try:
-            lock.acquire()
-        except filelock.Timeout:
-            raise UsageError(
-                f"{folder} is being written by another gdbench: wait until that has ended, or start a sweep of another"
-                " name with name=NAME."
-            ) from None
-    try:
+    with contextlib.ExitStack() as stack:
+        with explain_write_errors(folder):
+            (folder / LOCK).parent.mkdir(exist_ok=True)
+            try:
+                stack.enter_context(hold_lock(folder / LOCK, LOCK_TIMEOUT_S))
+            except filelock.Timeout:
+                raise UsageError(
+                    f"{folder} is being written by another gdbench: wait until that has ended, or start a sweep of"
+                    " another name with name=NAME."
+                ) from None
         yield
-    finally:
-        lock.release()
 
 
 def is_locked(folder: Path) -> bool | None:
     """Whether a process writes to a sweep's folder; None if unknown (no lock file, or no permission)."""
-    if not (folder / LOCK).is_file():
-        return None
-    lock = filelock.FileLock(folder / LOCK, timeout=0)
-    try:
-        lock.acquire()
-    except filelock.Timeout:
-        return True
-    except OSError:  # a folder that we may only read
-        return None
-    lock.release()
-    return False
+    return is_held(folder / LOCK)
 
 
 def write_part(folder: Path, cell: int, tables: Mapping[Table, Mapping[str, Any]]) -> None:
@@ -124,7 +125,7 @@ def add_run_columns(folder: Path, columns: Mapping[str, Mapping[str, Any]]) -> N
             if any(key in values for values in columns.values() for key in keys):
                 table = table.drop_columns([name for name in columns if name in table.column_names])
                 for name, values in columns.items():
-                    kind = ARROW_TYPES[TABLE_COLUMNS["runs"][name].kind]
+                    kind = ARROW_TYPES[COLUMNS[name].kind]
                     table = table.append_column(name, pa.array(map(values.get, keys), kind))
                 write_table(table, part)
 

@@ -12,11 +12,12 @@ import pandas as pd
 import pyarrow as pa
 
 from gdbench.errors import UsageError, did_you_mean
-from gdbench.results.catalog import SweepInfo, parse_sweep_name
 from gdbench.results.index import Index
 from gdbench.results.labels import Labels, read_labels
 from gdbench.results.query import SWEEP_TYPES, Condition, match_rows
 from gdbench.results.statuses import STATUS_RANK
+from gdbench.results.sweep_info import SweepInfo
+from gdbench.results.sweep_lookup import parse_sweep_name
 from gdbench.results.sweep_ranks import RANK, RANKING_FIELDS, SWEEP_NUMBER
 
 __all__ = ["BEST_COLUMNS", "get_query_types", "list_sweeps", "sort_sweeps"]
@@ -106,10 +107,8 @@ def _match_sweeps(table: pd.DataFrame, conditions: Sequence[Condition]) -> np.nd
 
 
 def _prepare_column(column: pd.Series, kind: Any) -> Any:
-    """Column of the list as a query reads it: empty text is null, texts are dictionary-encoded."""
-    if kind == pa.string():
-        return pa.array([text or None for text in column], kind).dictionary_encode()
-    return pa.array(column, kind)
+    """Column of the list as a query reads it: empty text is null."""
+    return pa.array([text or None for text in column] if kind == pa.string() else column, kind)
 
 
 def _has_matching_tag(tags: Sequence[str], condition: Condition) -> bool:
@@ -117,7 +116,7 @@ def _has_matching_tag(tags: Sequence[str], condition: Condition) -> bool:
     if condition.values == (None,):
         return bool(tags) == (condition.sign == "!=")
     wanted = Condition("tag", "=" if condition.sign == "!=" else condition.sign, condition.values)
-    found = tags and match_rows(pa.table({"tag": pa.array(tags).dictionary_encode()}), [wanted]).any()
+    found = tags and match_rows(pa.table({"tag": pa.array(tags)}), [wanted]).any()
     return bool(found) != (condition.sign == "!=")
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from gdbench.analysis.tuning_metric import is_cost_metric
 from gdbench.config.overrides import write_command
+from gdbench.engine.failure_isolation import Failure
 from gdbench.engine.objective_factory import load_objective
 from gdbench.engine.runner import ProgressCallback, ignore_progress
 from gdbench.errors import UsageError
@@ -17,13 +18,14 @@ from gdbench.results import sweep_folder
 from gdbench.results.export import parse_trackers
 from gdbench.results.folder_layout import PARTS, find_finished_cells
 from gdbench.results.load import load_part
-from gdbench.sweeps.distributed import UNKNOWN, Launch
+from gdbench.sweeps.distributed import Launch, launch_all
 from gdbench.sweeps.executor import export, write_configurations, write_environment
 from gdbench.sweeps.fingerprint import cell_fingerprint
-from gdbench.sweeps.job import check_cells, gather_parts, run_job
-from gdbench.sweeps.job_spec import Job
+from gdbench.sweeps.job import Job
+from gdbench.sweeps.job_runner import check_cells, gather_parts, run_job
 from gdbench.sweeps.resume import ResumeRequest
 from gdbench.sweeps.sweep_spec import SweepSpec
+from gdbench.sweeps.time_limit import find_sweep_limit
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,8 +51,10 @@ class AdaptiveSweep:
             raise UsageError(f"resume={request.resume}: a search is begun anew each time; leave out resume=.")
         self.folder: Path = sweep_folder.create_folder(request.outputs, request.name or spec.kind)
         write_environment(self.folder, likely, spec)
+        sweep_folder.begin_parts(self.folder)
         self.jobs: list[Job] = []
-        self.lost: dict[int, str] = {}
+        self.lost: dict[int, Failure] = {}
+        self.limit = find_sweep_limit(self.first.config)
 
     def add(self, job: Job) -> Job:
         """The job with the next free number of a cell, and its fingerprint."""
@@ -61,12 +65,10 @@ class AdaptiveSweep:
         """Run cells that were added, here or by the launcher; their rows are on disk when this returns."""
         write_configurations(self.folder, jobs, self.spec)
         if self.launch:
-            reasons = self.launch(jobs, self.folder, lambda: None)
-            missing = {job.cell for job in jobs} - find_finished_cells(self.folder)
-            self.lost |= {cell: reasons.get(cell) or UNKNOWN for cell in missing}
+            self.lost |= launch_all(jobs, self.folder, self.launch, limit=self.limit)
         else:
             for job in jobs:
-                run_job(job, self.folder, pulse)
+                run_job(job, self.folder, pulse, self.limit)
 
     def add_traces(self, job: Job, cell: int, pulse: ProgressCallback = ignore_progress) -> None:
         """Run part of an earlier cell again for its traces alone: its rows are on disk already."""
@@ -98,7 +100,9 @@ def write_run_command(job: Job, numbers: Mapping[str, float]) -> str:
 def _check_metric(job: Job) -> None:
     """``UsageError`` where no run of a cell can have the metric."""
     metric, spec = str(job.config["metric"]), job.spec
-    relative = metric.endswith("_gap") or (is_cost_metric(metric) and spec.target_loss is None)
+    relative = metric.endswith("_gap") or (
+        is_cost_metric(metric) and spec.target_loss is None and not spec.target_metric
+    )
     if relative and load_objective(spec).minimum is None:
         absolute = "" if metric.endswith("_gap") else " give target_loss=, or"
         raise UsageError(

@@ -15,7 +15,7 @@ from gdbench.config.schema import GROUPS
 from gdbench.config.unknown_keys import describe_object
 from gdbench.engine.gc_pause import pause_gc
 from gdbench.errors import UsageError
-from gdbench.sweeps.job_spec import Job
+from gdbench.sweeps.job import Job
 from gdbench.sweeps.planner import plan, write_declared_axes
 from gdbench.sweeps.progress import Silent
 from gdbench.sweeps.python_objective import PythonObjective, make_objective

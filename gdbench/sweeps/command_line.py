@@ -122,7 +122,7 @@ def run_command(words: list[str], progress: Progress | None = None, plan_only: b
     except UsageError:
         raise
     except Exception as error:
-        raise translate_error(error, [config_dir] if config_dir else []) from error
+        raise translate_error(error, [config_dir] if config_dir else [], seen) from error
 
 
 def _compose_and_run(task: HydraTask, command: CommandLine, seen: list[str]) -> SweepResult | None:

@@ -11,16 +11,19 @@ from omegaconf import OmegaConf
 from gdbench.config.libyaml import to_yaml
 from gdbench.config.trust import add_stamp
 from gdbench.engine.environment import describe_environment, read_git_diff
+from gdbench.results import sweep_folder
 from gdbench.results.atomic import explain_write_errors, write_json, write_text
 from gdbench.results.export import export_to_all, parse_trackers
-from gdbench.sweeps.distributed import Launch, run_by_launcher
+from gdbench.results.running_cells import delete_marks, read_marks
+from gdbench.sweeps.distributed import Launch, explain_hang, run_by_launcher
 from gdbench.sweeps.fingerprint import list_data_digests, list_source_digests
-from gdbench.sweeps.job import check_cells, run_here
-from gdbench.sweeps.job_spec import Job
+from gdbench.sweeps.job import Job
+from gdbench.sweeps.job_runner import check_cells, run_here, write_lost
 from gdbench.sweeps.machine_lock import lock_process
 from gdbench.sweeps.progress import Progress
 from gdbench.sweeps.resume import (
     ResumeRequest,
+    SweepStatus,
     find_folder,
     find_status,
     open_folder,
@@ -29,6 +32,7 @@ from gdbench.sweeps.resume import (
 )
 from gdbench.sweeps.sweep_result import SweepResult, interruptible
 from gdbench.sweeps.sweep_spec import SweepSpec, list_code_override, list_repeated, to_command
+from gdbench.sweeps.time_limit import find_sweep_limit
 
 __all__ = ["execute", "export", "find_progress", "write_configurations", "write_environment"]
 
@@ -41,21 +45,43 @@ def execute(spec: SweepSpec, jobs: Sequence[Job], progress: Progress, launch: La
     check_cells(jobs, here=launch is None)
     trackers = parse_trackers(jobs[0].config)
     jobs, request = with_fingerprints(jobs), ResumeRequest.parse(jobs[0].config, spec.kind)
+    limit = find_sweep_limit(jobs[0].config)
     with open_folder(jobs, request) as (folder, status), interruptible(SweepResult(folder, status)) as result:
-        missing = status.to_run
+        missing = _order_jobs(status, folder, progress)
         if missing:
             write_environment(folder, missing, spec)
         write_configurations(folder, missing, spec)
         record_command(folder, status.jobs, to_command(spec))
+        sweep_folder.begin_parts(folder)
         if status.begun:
             progress.note(f"Going on with {folder}: {status.summary()}.")
         if launch is None or not missing:
-            run_here(missing, folder, progress)
+            run_here(missing, folder, progress, limit)
         else:
-            run_by_launcher(missing, folder, progress, launch)
+            run_by_launcher(missing, folder, progress, launch, limit)
     with interruptible(result):
         export(trackers, folder)
     return result
+
+
+def _order_jobs(status: SweepStatus, folder: Path, progress: Progress) -> list[Job]:
+    """The cells to run. Those in which the process ended the last time come last, so that the others have their turn.
+
+    One that was killed because it hung is not run again, but with retry=failed.
+    """
+    marks = read_marks(folder)
+    delete_marks(folder)
+    suspects = [job for job in status.to_run if job.cell in marks]
+    for job in suspects:
+        mark = marks[job.cell]
+        if mark.limit and not status.retry:
+            write_lost(job, folder, explain_hang(mark))
+            progress.note(f"{mark.text} hung, and is not run again without retry=failed.".capitalize())
+        else:
+            progress.note(f"The process ended within {mark.text} before: it runs last.")
+    hung = [job.cell for job in suspects if marks[job.cell].limit and not status.retry]
+    rest = [job for job in status.to_run if job.cell not in marks]
+    return [*rest, *(job for job in suspects if job.cell not in hung)]
 
 
 def find_progress(jobs: Sequence[Job], here: bool = True) -> SweepResult:

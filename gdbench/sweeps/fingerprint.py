@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 
-OURS = ("gdbench.sweeps.job",)
+OURS = ("gdbench.sweeps.job_runner",)
 """The module from which our own sources are found; objectives and optimizers count for the cells that name them."""
 EDITED = b"\n# edited since it was imported"
 """Marks the digest of a file that was edited after its import: the imported text is unknown."""

@@ -17,7 +17,7 @@ from gdbench.config.hydra_errors import translate_error
 from gdbench.config.hydra_loader import ConfigLoader
 from gdbench.engine.gc_pause import pause_gc
 from gdbench.errors import UsageError
-from gdbench.sweeps.job_spec import Job
+from gdbench.sweeps.job import Job
 from gdbench.sweeps.planner import plan, write_declared_axes
 from gdbench.sweeps.progress import Progress
 from gdbench.sweeps.sweep_result import SweepResult

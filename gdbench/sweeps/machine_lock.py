@@ -10,10 +10,9 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from filelock import FileLock
-
 from gdbench.config.schema import Timing
 from gdbench.errors import UsageError
+from gdbench.results.locks import hold_lock
 
 __all__ = ["NOTE", "is_exclusive", "lock_machine", "lock_process"]
 
@@ -50,18 +49,16 @@ def lock_machine(timing: Timing) -> Iterator[None]:
     if not is_exclusive(timing):
         yield
         return
-    lock = FileLock(find_lock_file(), mode=0o600)
-    try:
-        lock.acquire()
-    except OSError as error:
-        raise UsageError(
-            f"{find_lock_file()} cannot be locked ({error.strerror or error}), so timed cells cannot take turns:"
-            " remove it, or write timing.exclusive=false."
-        ) from error
-    try:
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(hold_lock(find_lock_file()))
+        except (OSError, UsageError) as error:
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            raise UsageError(
+                f"{find_lock_file()} cannot be locked ({reason}), so timed cells cannot take turns:"
+                " remove it, or write timing.exclusive=false."
+            ) from error
         yield
-    finally:
-        lock.release()
 
 
 def find_lock_file() -> Path:

@@ -19,9 +19,10 @@ from gdbench.config.compose import Composer
 from gdbench.config.hydra_plugins import register_sweeper
 from gdbench.config.sweep_axes import check_once
 from gdbench.engine.gc_pause import pause_gc
-from gdbench.errors import UsageError, format_count, format_install_command
+from gdbench.errors import UsageError, format_count, format_install_command, to_one_line
+from gdbench.results.statuses import WITHOUT_RESULT
 from gdbench.sweeps.hydra_sweeper import BatchingSweeper
-from gdbench.sweeps.job_spec import Job
+from gdbench.sweeps.job import Job
 from gdbench.sweeps.planner import plan_overrides
 from gdbench.sweeps.search_axes import Span
 from gdbench.sweeps.search_space import Choices, Steps, read_axis_texts, read_space
@@ -147,7 +148,7 @@ class OptunaSweeper(BatchingSweeper):
                 settings["seed"] += len(study.trials)
             study.sampler = instantiate(settings)
         except Exception as error:
-            raise UsageError(f"Optuna refuses the study: {' '.join(str(error).split())[:300]}") from error
+            raise UsageError(f"Optuna refuses the study: {to_one_line(error, 300)}") from error
         return study
 
     def _search(
@@ -223,7 +224,7 @@ def _report(study: optuna.Study, trial: optuna.Trial, sweep: AdaptiveSweep, job:
 
     runs = sweep.load_runs(job)
     trial.set_user_attr("command", write_run_command(job, {}))
-    if runs is None or runs["status"].isin(["failed", "unavailable"]).all():
+    if runs is None or runs["status"].isin(WITHOUT_RESULT).all():
         study.tell(trial, state=_trial_state("FAIL"))
     else:
         scored = score_configurations(runs, str(job.config["metric"]), list_swept_axes(runs))

@@ -14,7 +14,7 @@ from gdbench.config.overrides import format_value
 from gdbench.config.spec import CellSpec
 from gdbench.config.sweep_axes import check_count, check_once, count_values, list_values
 from gdbench.errors import UsageError
-from gdbench.sweeps.job_spec import Job
+from gdbench.sweeps.job import Job
 from gdbench.sweeps.sweep_spec import SweepSpec, parse_spec, to_overrides
 
 __all__ = ["make_job", "plan", "plan_overrides", "write_declared_axes"]
@@ -40,7 +40,8 @@ def plan(spec: SweepSpec, composer: Composer) -> list[Job]:
             del batched[key]
     if not cells:
         raise UsageError(
-            "the overrides select no runs: glob(...) matched nothing. List the names with python -m gdbench list."
+            "the settings select no runs: an axis has no value. A glob(...) must match a name that python -m gdbench"
+            " list prints, and range(START,STOP,STEP) must not stop before it starts."
         )
     lanes = [f"{key}={text}" for key, text in batched.items()]
     return [

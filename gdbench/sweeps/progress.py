@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from gdbench.sweeps.job_spec import Job
+from gdbench.sweeps.job import Job
 
 __all__ = ["Progress", "Silent", "Work"]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from gdbench.analysis.diff import (
+from gdbench.analysis.value_diff import (
     ValueDiff,
     diff_mappings,
     diff_results,
@@ -27,10 +27,10 @@ from gdbench.results.columns import is_exact
 from gdbench.results.environment_file import find_environment
 from gdbench.results.folder_layout import PARTS
 from gdbench.results.load import load
-from gdbench.results.lookup import load_trace
+from gdbench.results.run_lookup import load_trace
 from gdbench.sweeps.fingerprint import cell_fingerprint, forget_changes, list_data_digests, list_source_digests
-from gdbench.sweeps.job import run_job
-from gdbench.sweeps.job_spec import Job
+from gdbench.sweeps.job import Job
+from gdbench.sweeps.job_runner import run_job
 
 __all__ = ["Reproduction", "reproduce"]
 

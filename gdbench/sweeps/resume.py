@@ -17,12 +17,14 @@ from gdbench.config.validation import format_for_message
 from gdbench.errors import UsageError, did_you_mean, format_count
 from gdbench.results import sweep_folder
 from gdbench.results.atomic import write_json
+from gdbench.results.damaged_files import DamagedFile, read_json
 from gdbench.results.environment_file import read_start_time
 from gdbench.results.labels import check_label
 from gdbench.results.load import load_cells
+from gdbench.results.statuses import WITHOUT_RESULT
 from gdbench.results.user_paths import expand_user
 from gdbench.sweeps.fingerprint import cell_fingerprint, explain_incomparable, spec_half
-from gdbench.sweeps.job_spec import Job
+from gdbench.sweeps.job import Job
 
 __all__ = [
     "ResumeRequest",
@@ -40,7 +42,6 @@ CELLS = ".hydra/cells.json"
 COMMAND = ".hydra/command.json"
 """The words of the command line that repeats a sweep."""
 STATES = ("done", "failed", "stale", "missing")
-RETRIED = ("failed", "unavailable")
 
 
 @dataclass(frozen=True)
@@ -198,15 +199,21 @@ def _find_state(job: Job, held: Mapping[int, tuple[Any, str]]) -> str:
         return "missing"
     if key != job.key:
         return "stale"
-    return "failed" if any(status in RETRIED for status in statuses.split()) else "done"
+    return "failed" if any(status in WITHOUT_RESULT for status in statuses.split()) else "done"
 
 
 def _read_fingerprints(folder: Path) -> dict[int, str]:
     """The fingerprints of a sweep's cells, by number, as its folder records them."""
     try:
-        return {int(cell): str(key) for cell, key in json.loads((folder / CELLS).read_text(encoding="utf-8")).items()}
-    except (OSError, ValueError, AttributeError):
-        raise UsageError(f"resume={folder} is no folder of a sweep: {CELLS} is not there, or is cut off.") from None
+        return {int(cell): str(key) for cell, key in read_json(folder / CELLS, dict).items()}
+    except (FileNotFoundError, DamagedFile, ValueError) as error:
+        raise _make_folder_error(folder, CELLS, error) from None
+
+
+def _make_folder_error(folder: str | Path, name: str, error: Exception) -> UsageError:
+    """The error line for a folder without a file that a sweep has, or with a damaged one."""
+    fault = "is not there" if isinstance(error, FileNotFoundError) else f"is damaged ({error})"
+    return UsageError(f"resume={folder} is no folder of a sweep that can go on: {name} {fault}.")
 
 
 def _assign_numbers(jobs: Sequence[Job], known: Mapping[int, str]) -> list[Job]:
@@ -229,11 +236,12 @@ def read_command(folder: str | Path, given_code: bool = False, trust: bool = Fal
     """
     file = expand_user(folder) / COMMAND
     try:
-        held = json.loads(file.read_text(encoding="utf-8"))
-        words = [str(word) for word in held["words"]]
-        mark = str(held.get("stamp"))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        raise UsageError(f"resume={folder} is no folder of a sweep: {COMMAND} is not there, or is cut off.") from None
+        held = read_json(file, dict)
+        if not isinstance(held.get("words"), list):
+            raise DamagedFile("its words are not a list")
+    except (FileNotFoundError, DamagedFile) as error:
+        raise _make_folder_error(folder, COMMAND, error) from None
+    words, mark = [str(word) for word in held["words"]], str(held.get("stamp"))
     own = hmac.compare_digest(mark.encode(), (compute_stamp(json.dumps(words)) or "").encode())
     if given_code and "--config-dir" in words:
         place = words.index("--config-dir")

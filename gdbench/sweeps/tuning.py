@@ -15,9 +15,10 @@ from gdbench.analysis.tuning_metric import find_cost_class, is_cost_metric, is_i
 from gdbench.analysis.tuning_table import build_tuning_table
 from gdbench.engine.runner import ProgressCallback, ignore_progress
 from gdbench.errors import UsageError
+from gdbench.results.statuses import WITHOUT_RESULT
 from gdbench.sweeps.adaptive import AdaptiveSweep
 from gdbench.sweeps.grid_search import Refinement
-from gdbench.sweeps.job_spec import Job
+from gdbench.sweeps.job import Job
 from gdbench.sweeps.progress import Progress
 from gdbench.sweeps.search_axes import Axis, Grid, Listed, Point, Span
 from gdbench.sweeps.search_budget import choose_trials, fewest_trials
@@ -107,7 +108,7 @@ class Tuning:
             progress.start_job(row)
             runs = self._run_cell(row, self._make_trial(row, grid), metric)
             statuses.extend(runs["status"].astype(str))
-            if not runs["status"].isin(["failed", "unavailable"]).all():
+            if not runs["status"].isin(WITHOUT_RESULT).all():
                 return np.array(
                     [_read_score(row, point) for point in itertools.product(*(axis.tolist() for axis in grid))]
                 )

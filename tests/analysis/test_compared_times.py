@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 import gdbench
-from gdbench.analysis.paired_comparison import NOT_COMPARABLE, compare_sides
+from gdbench.analysis.optimizer_comparison import NOT_COMPARABLE, compare_optimizers
 from gdbench.analysis.winners import find_winners
 from gdbench.report.inputs import read_inputs
 from gdbench.report.summary_text import verdict_sentences
@@ -104,7 +104,9 @@ def test_forty_repeats_of_one_command_give_no_verdict_on_time(
     tables = [gdbench.load(tmp_path / f"o{number}") for number in range(REPEATS)]
     pairs = [(a, b) for a in range(REPEATS) for b in (a + 1, a + 7) if b < REPEATS]
     found = [
-        compare_sides(select_comparable(pd.concat([tables[a].assign(side="a"), tables[b].assign(side="b")]), ["side"]))
+        compare_optimizers(
+            select_comparable(pd.concat([tables[a].assign(side="a"), tables[b].assign(side="b")]), ["side"])
+        )
         for a, b in pairs
     ]
     outcomes = pd.concat(found).groupby("cost")["outcome"].value_counts()

@@ -99,7 +99,7 @@ BAD_INPUT = [
     ("-m steps=interval(1,10)", "steps=interval(1,10): an interval makes lanes, which only lr"),
     ("-m steps=tag(log,interval(1,10))", "steps=tag(log,interval(1,10)): an interval makes lanes"),
     ("-m objective=quadratic objective.condition=interval(1,9)", "objective.condition=interval(1,9): an interval"),
-    ("-m optimizer=glob(xyz*)", "the overrides select no runs: glob(...) matched nothing."),
+    ("-m optimizer=glob(xyz*)", "the settings select no runs: an axis has no value. A glob(...) must match a name"),
     ("-m hydra/launcher=moon lr=1,2", "hydra/launcher=moon is not known."),
     ("seed=-1", "seed=-1 must be a whole number from 0"),
     ("seed=1.5", "seed=1.5 must be a whole number from 0"),

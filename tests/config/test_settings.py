@@ -19,7 +19,7 @@ from rich.console import Console
 from support.tiers import representatives
 
 import gdbench
-from gdbench.analysis.run_matching import match_runs
+from gdbench.analysis.run_comparison import compare_runs
 from gdbench.config.schema import Settings
 from gdbench.report.terminal.sweep import render_sweep
 from gdbench.report.terminal.tuning import render_tuning
@@ -50,6 +50,8 @@ SWEPT: dict[str, tuple[list[Any], dict[str, Any]]] = {
     "dtype": (["float32", "float64"], {}),
     "target": ([1e-3, 1e-6], {}),
     "target_loss": ([0.1, 0.2], {}),
+    "target_metric": (["held_out.accuracy>=0.5", "held_out.accuracy>=0.6"], {"objective": "digits_mlp"}),
+    "judge_every": ([1, 2], {}),
     "threads": ([1, 2], {}),
 }
 """Two values of each setting, and what else it needs."""
@@ -121,7 +123,7 @@ def test_swept_setting_is_seen_in_table_report_and_comparison(name: str, tmp_pat
     runs = sweep(name, tmp_path)
     text = shown(render_sweep(runs, tmp_path))
     told = select_comparable(runs)
-    same = match_runs(runs, runs)
+    same = compare_runs(runs, runs)
 
     assert len(set(rows_by_settings(runs))) == len(runs)
     assert len(told) == len(runs)
@@ -138,9 +140,10 @@ TUNED = [name for name in SWEPT if not name.startswith(("lr", "seed"))]
 def test_swept_setting_is_seen_in_tune(name: str, tmp_path: Path) -> None:
     """Each value of a swept setting is a row of its own in the table of a search, or a tuned number of one row."""
     values, others = SWEPT[name]
-    objective = values if name == "objective" else "quadratic"
     axis = {} if name == "objective" else {name: values}
-    given = {"optimizer": "momentum", "steps": 5, **others, **axis}
+    given = {"objective": "quadratic", "optimizer": "momentum", "steps": 5, **others, **axis}
+    objective = given.pop("objective")
+    objective = values if name == "objective" else objective
     is_tuned = name in ("optimizer.momentum", "optimizer.dampening")
     trials = 4 if is_tuned else 2
     winners = gdbench.tune(objective, **given, lr=[0.1, 0.2], trials=trials, outputs=str(tmp_path))
@@ -178,7 +181,7 @@ def test_an_lr_is_the_same_question_however_it_came_about(tmp_path: Path) -> Non
     assert scaled["lr_scale"].tolist() == [50.0, 100.0]
     assert given_lr["lr_scale"].isna().all()
     assert len(together) == 2
-    assert set(match_runs(scaled, given_lr)["verdict"]) == {"same"}
+    assert set(compare_runs(scaled, given_lr)["verdict"]) == {"same"}
 
 
 def test_swept_setting_is_seen_in_json(command: Callable[..., Any]) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from gdbench.config.axis import Axis
 from gdbench.config.spec import CellSpec
 from gdbench.errors import UsageError, did_you_mean
-from gdbench.results.columns import BLOCK_COLUMNS, COLUMNS, TRACE_COLUMNS, get_column
+from gdbench.results.columns import COLUMNS, TABLE_COLUMNS, get_column
 from gdbench.results.run_ids import compute_run_ids
 
 CHOICES = {"objective": "notebook_manual", "optimizer": "gd"}
@@ -367,7 +367,7 @@ def test_many_keys_are_all_different_and_cheap() -> None:
 # -------------------------------------------------------------------------------------------------------- columns
 
 
-@pytest.mark.parametrize("columns", [COLUMNS, TRACE_COLUMNS, BLOCK_COLUMNS], ids=["runs", "traces", "blocks"])
+@pytest.mark.parametrize("columns", TABLE_COLUMNS.values(), ids=TABLE_COLUMNS)
 def test_every_column_is_described_in_one_line(columns: dict[str, Any]) -> None:
     """Each column says its kind, what it means, and which way is better if any."""
     for name, column in columns.items():

@@ -11,7 +11,8 @@ from support.tiers import count_examples
 from torch import Tensor
 
 from gdbench.engine.observations import summarize
-from gdbench.engine.observer import Observer, make_spec, make_state, observe_point
+from gdbench.engine.observer import Observer
+from gdbench.engine.observer_state import MAX_FLOAT32_COUNT, make_spec, make_state, observe_point
 from gdbench.optimizers import StepInfo
 
 threshold = st.one_of(st.just(-math.inf), st.floats(-3, 3, width=32))
@@ -55,7 +56,7 @@ def observe_alone(
     start: float, targets: list[float], points: Points, sign: float = 1.0, counts: bool = True
 ) -> dict[str, Any]:
     """What an observer of one run makes of its points."""
-    observer = Observer(torch.tensor(targets), torch.tensor(start), sign < 0, counts)
+    observer = Observer(torch.tensor(targets), torch.tensor(start), sign < 0, len(points) - 1, counts)
     for k, (loss, x, slope, gradients, evaluations) in enumerate(points):
         seen = StepInfo(torch.tensor(sign * loss), torch.tensor([0.0, slope]), gradients, evaluations)
         observer.observe(k, torch.tensor([x, 0.0]), seen)
@@ -100,13 +101,14 @@ def test_a_lane_is_observed_as_a_run_alone(
     starts = [data.draw(st.floats(-2, 2, width=32)) for _ in runs]
     rows = [targets if shared else [data.draw(threshold) for _ in targets] for _ in runs]
     thresholds = torch.tensor(rows).T[:, : 1 if shared else None]
-    observer = Observer(thresholds, torch.tensor(starts), False, counts=True, eager_lanes=eager_lanes)
+    steps = len(runs[0]) - 1
+    observer = Observer(thresholds, torch.tensor(starts), False, steps, counts=True, eager_lanes=eager_lanes)
     for k, lanes in enumerate(zip(*runs, strict=True)):
         loss, x, slope, gradients, evaluations = (torch.tensor(column) for column in zip(*lanes, strict=True))
         tree = {"a": x[:, None].expand(-1, 2), "b": torch.zeros(len(runs), 1, 1)}
         grad = {"a": torch.zeros(len(runs), 2), "b": slope[:, None, None]}
         observer.observe(k, tree, StepInfo(loss, grad, gradients, evaluations))
-    observations = observer.summarize(len(runs[0]) - 1)
+    observations = observer.summarize(steps)
     for lane, points in enumerate(runs):
         alone = {name: column[..., lane].tolist() for name, column in observations._asdict().items()}
 
@@ -160,3 +162,13 @@ def test_work_is_not_counted_where_a_step_is_a_gradient(start: float, targets: l
     steady = [(*point[:3], 1, 0) for point in points[:-1]] + [(*points[-1][:3], 0, 0)]  # the last point makes no step
 
     assert same(observe_alone(start, targets, steady, counts=False), by_definition(start, targets, steady))
+
+
+def test_steps_of_lanes_stay_exact_beyond_the_whole_numbers_of_float32() -> None:
+    """Eager lanes count steps as floating-point numbers, which hold also a step that float32 would round."""
+    last = MAX_FLOAT32_COUNT + 1
+    observer = Observer(torch.tensor([[0.5]]), torch.tensor([1.0, 1.0]), False, last, counts=False, eager_lanes=True)
+    observer.observe(last, torch.zeros(2, 1), StepInfo(torch.tensor([0.25, 2.0]), torch.zeros(2, 1), 1, 0))
+
+    assert observer.summarize(last).best_step.tolist() == [last, last]
+    assert observer.state.last_above_target.tolist() == [-1, last]

@@ -305,7 +305,7 @@ from pathlib import Path
 import yaml
 from gdbench.config.compose import Composer, prepare_hydra, to_plain
 from gdbench.sweeps.executor import execute
-from gdbench.sweeps.job_spec import Job
+from gdbench.sweeps.job import Job
 from gdbench.sweeps.progress import Silent
 from gdbench.sweeps.sweep_spec import SweepSpec
 from gdbench.config.spec import CellSpec

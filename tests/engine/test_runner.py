@@ -10,9 +10,8 @@ from support.tiers import count_examples
 from torch import Tensor
 from torch._dynamo.utils import counters
 
-from gdbench.engine.failure_isolation import describe_exception
 from gdbench.engine.runner import run_cell
-from gdbench.errors import Unavailable
+from gdbench.errors import Unavailable, describe_exception
 from gdbench.objectives import Objective
 from gdbench.objectives.classification import mlp
 from gdbench.optimizers import Method

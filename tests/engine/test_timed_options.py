@@ -13,7 +13,7 @@ from support.tiers import representatives
 
 from gdbench.engine import build
 from gdbench.engine.runner import run_cell
-from gdbench.sweeps.job_spec import Job
+from gdbench.sweeps.job import Job
 
 CONF = Path(__file__).parents[2] / "conf"
 

@@ -10,8 +10,8 @@ import torch
 from gdbench.gate.timing.blocks import SharedStateError
 from gdbench.gate.timing.controls import HostCounters
 from gdbench.gate.timing.dual_import import ImportedTree, TorchStateSnapshot
+from gdbench.gate.timing.worker import load_gdbench
 
-HOME = Path(__file__).parents[2]
 Trees = Callable[..., tuple[ImportedTree, ImportedTree]]
 
 
@@ -26,7 +26,7 @@ def trees(tmp_path: Path) -> Iterator[Trees]:
             root.mkdir()
             for name, texts in files.items():
                 (root / f"{name}.py").write_text(texts[side].replace("OTHER", str(roots[1 - side])))
-        base, head = (ImportedTree(root.name, root, [str(root)], roots, HOME) for root in roots)
+        base, head = (ImportedTree(root.name, root, [str(root)], roots) for root in roots)
         return base, head
 
     yield make
@@ -73,7 +73,7 @@ def test_every_tree_has_its_own_gdbench(trees: Trees) -> None:
 
     found = []
     for tree in trees():
-        tree.load()
+        tree.load(load_gdbench)
         with tree.activate():
             import gdbench.config.spec
 
@@ -100,7 +100,7 @@ def test_a_tree_may_lie_within_the_other(tmp_path: Path) -> None:
         (root / "mine.py").write_text(f"SIDE = {side!r}")
     said = []
     for root in (tmp_path, inner):
-        tree = ImportedTree(root.name, root, [str(root)], [tmp_path, inner], HOME)
+        tree = ImportedTree(root.name, root, [str(root)], [tmp_path, inner])
         with tree.activate():
             import mine
 

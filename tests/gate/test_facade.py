@@ -15,7 +15,6 @@ from gdbench.gate.probe import find_facade
 from gdbench.gate.timing.dual_import import ImportedTree
 
 GATE = Path(facade.__file__).parent
-HOME = Path(__file__).parents[2]
 Side = Callable[..., Any]
 REQUEST = (["objective=quadratic", "optimizer=gd"], ["lr=0.1", "steps=5"])
 
@@ -30,7 +29,7 @@ def side(tmp_path: Path) -> Side:
             file = tmp_path / "gdbench" / f"{name.replace('__in__', '/')}.py"
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text)
-        tree = ImportedTree("base", tmp_path, [str(tmp_path)], [], HOME)
+        tree = ImportedTree("base", tmp_path, [str(tmp_path)], [])
         with tree.activate():
             yield
 

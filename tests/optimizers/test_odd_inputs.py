@@ -16,8 +16,8 @@ from test_optimizer_copy import all_classes
 
 import gdbench
 from gdbench.engine.descent import descent
-from gdbench.engine.failure_isolation import describe_exception
 from gdbench.engine.oracle import oracle
+from gdbench.errors import describe_exception
 from gdbench.optimizers.torch_needs import CLOSURE, GRAPH
 from gdbench.optimizers.torch_optim import torch_optim
 

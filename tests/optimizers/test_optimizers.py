@@ -45,7 +45,7 @@ from gdbench.engine.oracle import CompilableOracle, oracle
 from gdbench.errors import Unavailable
 from gdbench.objectives import Objective
 from gdbench.optimizers import CompositeParts, Step, StepInfo, compute_output_info
-from gdbench.optimizers.torch_optim import torch_arguments
+from gdbench.optimizers.torch_construction import torch_arguments
 from gdbench.tree import Params, leaves, stack_runs, tree_map
 
 torch.set_num_threads(1)

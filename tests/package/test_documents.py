@@ -31,7 +31,7 @@ CHECKED = {
     "--base-python": "another torch: tests/gate/test_dual_import.py",
     "gate bisect": "many revisions: tests/gate/test_history.py",
     "gate history": "as before",
-    "sweeps --sql": "DuckDB: tests/results/test_catalog.py",
+    "sweeps --sql": "DuckDB: tests/results/test_sweep_list.py",
     "tune objective=rosenbrock optimizer=gd,momentum,adam steps=3000": "27 CPU s: tests/sweeps/test_tuning.py",
 }
 """What README says without room for a remark, and where it is carried out."""

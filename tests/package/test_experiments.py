@@ -17,7 +17,7 @@ from gdbench.config.compose import Composer, lock_hydra, to_plain
 from gdbench.config.hydra_plugins import register_configs
 from gdbench.config.spec import CellSpec
 from gdbench.gate.baseline import build_series, read_baseline
-from gdbench.sweeps.job import compute_run_keys, make_empty_answer
+from gdbench.sweeps.job_runner import compute_run_keys, make_empty_answer
 
 Rerun = Callable[[str], ExperimentRun]
 

@@ -36,7 +36,7 @@ def callables() -> dict[str, Any]:
 def before() -> dict[str, Any]:
     """The namespaces before a sweep."""
     importlib.import_module("gdbench.sweeps.command_line")
-    importlib.import_module("gdbench.sweeps.job")
+    importlib.import_module("gdbench.sweeps.job_runner")
     return callables()
 
 
@@ -54,7 +54,9 @@ def test_a_sweep_leaves_every_function_of_its_libraries_in_place(tmp_path: Path,
     assert [name for name in before if after.get(name) is not before[name]] == []
 
 
-@pytest.mark.parametrize("place", ["config.hydra_loader.read_config", "sweeps.planner.make_job", "sweeps.job.run_cell"])
+@pytest.mark.parametrize(
+    "place", ["config.hydra_loader.read_config", "sweeps.planner.make_job", "sweeps.job_runner.run_cell"]
+)
 def test_no_function_of_its_libraries_is_replaced_during_a_sweep(
     place: str, tmp_path: Path, before: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

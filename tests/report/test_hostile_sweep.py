@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from test_escaping import HOSTILE, has_control
+from support.hostile_texts import HOSTILE, has_control
 
 import gdbench
 from gdbench.results.labels import Labels, update_labels

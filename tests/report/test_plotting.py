@@ -19,7 +19,7 @@ import gdbench
 from gdbench import UsageError
 from gdbench.analysis.divergence_clipping import clip_paths
 from gdbench.analysis.performance_profiles import compute_performance_profile
-from gdbench.report.charts import stack_views
+from gdbench.report.charts.profiles import stack_views
 from gdbench.report.plotting import _describe_flat_profiles
 from gdbench.report.render_images import render_svg
 

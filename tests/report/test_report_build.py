@@ -381,7 +381,7 @@ def test_compare_writes_and_prints_as_report_does(command: Callable[..., Any], s
 
 def test_fewer_gradients_are_better_and_a_broken_run_is_worse(sweep: Path) -> None:
     """The second table is better where it needs fewer gradients, worse where it diverged, however early it hit."""
-    from gdbench.analysis.run_matching import match_runs
+    from gdbench.analysis.run_comparison import compare_runs
 
     runs = gdbench.load(sweep)
     hit = runs.index[runs["status"] == "target"]
@@ -390,11 +390,11 @@ def test_fewer_gradients_are_better_and_a_broken_run_is_worse(sweep: Path) -> No
     other.loc[hit[-1], "status"] = "diverged"
     other.loc[hit[-1], "gradient_evals_to_target"] = 1
 
-    counts = match_runs(runs, other)["verdict"].value_counts().to_dict()
+    counts = compare_runs(runs, other)["verdict"].value_counts().to_dict()
 
     assert counts.pop("same") > 0
     assert counts == {"better": 1, "worse": 1}
-    assert set(match_runs(runs, other.drop(hit[0]))["verdict"]) == {"same", "worse", "only a"}
+    assert set(compare_runs(runs, other.drop(hit[0]))["verdict"]) == {"same", "worse", "only a"}
 
 
 # ------------------------------------------------------------------------------------------------------- browser

@@ -14,6 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from gdbench.results.columns import COLUMNS
+from gdbench.results.damaged_files import DamagedFile
+from gdbench.results.parquet_files import read_table
 
 SEED = 21
 SWEEPS = (
@@ -49,6 +51,7 @@ TEXTS = {
     "deep": b"[" * 100_000,
     "bytes": b"\xff\xfe\x00{",
     "anchors": b"a: &a [1, 2]\nb: &b [*a, *a]\nc: [*b, *b]\nd: &d\n  e: *d\n",
+    "laughs": b"a0: &a0 [x, x]\n" + b"".join(b"a%d: &a%d [*a%d, *a%d]\n" % (n, n, n - 1, n - 1) for n in range(1, 60)),
     "keys": b"{1: 2, null: 3, [1]: 4}",
 }
 
@@ -56,11 +59,11 @@ Damage = Callable[[Path], None]
 
 
 def change_table(name: str, change: Callable[[pa.Table], pa.Table]) -> Damage:
-    """A change of a table that lies in Parquet as gdbench could have written it."""
+    """A change of a table that lies in Parquet as another version of gdbench could have written it, without digest."""
 
     def damage(folder: Path) -> None:
         file = folder / f"{name}.parquet"
-        pq.write_table(change(pq.read_table(file)), file)
+        pq.write_table(change(pq.read_table(file).replace_schema_metadata()), file)
 
     return damage
 
@@ -190,7 +193,7 @@ def find_fault(words: tuple[str, ...], done: Any, one: str) -> str:
     allowed = (0, 1, 2) if {"watch", "--settings"} & set(words) else (0, 2)
     if done.code not in allowed or "Traceback" in text:
         return f"exit code {done.code}: {text[-300:]}"
-    if words == ("runs",) and "two" not in done.out:
+    if words == ("sweeps",) and "two" not in done.out:
         return f"the other sweep is not listed: {text[-300:]}"
     lines = [line for line in done.err.splitlines() if line.startswith("gdbench: ")]
     if done.code == 2 and len(lines) != 1:
@@ -226,3 +229,66 @@ def test_verbs_survive_damage(name: str, sweeps: dict[str, str], command: Callab
 def test_verbs_survive_every_damage(name: str, sweeps: dict[str, str], command: Callable[..., Any]) -> None:
     """The same of every damage that there is here: a few hundred, each with all verbs."""
     assert find_faults(name, VERBS, sweeps, command) == []
+
+
+def flip_bits(file: Path, table: Any, count: int) -> tuple[int, list[int]]:
+    """How many of many flipped bits of a file are noticed, and the places of those that change a table unnoticed."""
+    chance, written, rows = random.Random(SEED), file.read_bytes(), read_table(file, table)
+    noticed, silent = 0, []
+    for _ in range(count):
+        place, damaged = chance.randrange(len(written)), bytearray(written)
+        damaged[place] ^= 1 << chance.randrange(8)
+        file.write_bytes(damaged)
+        try:
+            same = str(read_table(file, table).to_pydict()) == str(rows.to_pydict())
+            silent += [] if same else [place]
+        except DamagedFile:
+            noticed += 1
+    return noticed, silent
+
+
+def test_flipped_bits_are_noticed(sweeps: dict[str, str]) -> None:
+    """A bit flipped anywhere in a table of runs is noticed, or changes nothing of what is read."""
+    noticed, silent = flip_bits(Path(sweeps["one"]) / "runs.parquet", "runs", 60)
+    assert silent == []
+    assert noticed > 20
+
+
+@pytest.mark.slow
+@pytest.mark.campaign
+@pytest.mark.parametrize("table", TABLES)
+def test_thousands_of_flipped_bits_are_noticed(sweeps: dict[str, str], table: Any) -> None:
+    """The same of 2,000 bits of each table."""
+    assert flip_bits(Path(sweeps["one"]) / f"{table}.parquet", table, 2_000)[1] == []
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_plan_counts_no_cell_of_a_damaged_table(sweeps: dict[str, str], command: Callable[..., Any]) -> None:
+    """A flipped bit of a column that no plan needs is told, and the cells run again: nothing says that all is done."""
+    folder = Path(sweeps["two"])
+    file = folder / "runs.parquet"
+    place = pq.ParquetFile(file).metadata.row_group(0).column(pq.read_schema(file).names.index("final_loss"))
+    content = bytearray(file.read_bytes())
+    content[place.data_page_offset + place.total_compressed_size - 3] ^= 1
+    file.write_bytes(content)
+    plan = command("--dry-run", f"resume={folder}")
+
+    assert plan.code == 0
+    assert "nothing to run" not in plan.out
+    assert f"{file} is skipped" in plan.err
+    assert "CRC" in plan.err or "checksum" in plan.err
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_sweep_of_names_that_are_gone_can_be_read(sweeps: dict[str, str], command: Callable[..., Any]) -> None:
+    """Where an objective or a parameter was renamed since, tables and reports are as before; a repetition says why."""
+    folder = Path(sweeps["two"])
+    for file in (folder / ".hydra").glob("cell-*.yaml"):
+        text = file.read_text().partition("# stamp")[0]
+        file.write_text(text.replace("gdbench.objectives.notebook", "gdbench.objectives.gone").replace("lr:", "lrr:"))
+    run = pq.read_table(folder / "runs.parquet")["run_id"][0].as_py()
+    for words in (("report", str(folder), "--format", "md"), ("show", str(folder)), ("show", run), ("sweeps",)):
+        assert command(*words).code == 0, words
+    again = command("reproduce", run)
+
+    assert (again.code, again.err.count("\n")) == (2, 1), again

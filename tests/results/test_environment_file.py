@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from gdbench.results.catalog import find_newest_sweep
 from gdbench.results.environment_file import find_environment, read_environment, read_start_time
 from gdbench.results.load import load
+from gdbench.results.sweep_lookup import find_newest_sweep
 
 RUN = ("objective=rosenbrock", "steps=2", "timing=off", "name=mine", "--quiet")
 

@@ -18,10 +18,10 @@ from support.tiers import count_examples, representatives
 
 import gdbench
 from gdbench.results import sweep_folder
+from gdbench.results.columns import COLUMNS
 from gdbench.results.folder_layout import PARTS
 from gdbench.results.index import open_index
 from gdbench.results.load import SkippedFile
-from gdbench.results.parquet_files import TABLE_COLUMNS
 from gdbench.results.query import parse_query
 from gdbench.results.schema_union import MixedTypes, concat_tables
 from gdbench.results.sweep_list import get_query_types, list_sweeps
@@ -315,7 +315,7 @@ def read_all(made: Path, command: Callable[..., Any], count: int) -> None:
     )
     assert len(said) == len(broken)
     assert {note.category for note in caught} == {SkippedFile, MixedTypes}
-    assert set(TABLE_COLUMNS["runs"]) <= set(runs)
+    assert set(COLUMNS) <= set(runs)
     listed = command("sweeps", "--csv", "--limit", "0").out.splitlines()
     assert len(listed) == count + 1
     key = str(runs["run_id"].iloc[0])

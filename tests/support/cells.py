@@ -29,6 +29,7 @@ class Tiny:
     make: Callable[..., Method] = gd
     lanes: bool = True
     is_compiled: bool = False
+    uses_module: bool = False
     compile_s: float = 0.0
     implementation: str = "tiny"
 
@@ -43,6 +44,7 @@ class Compiled:
     """A maker whose steps are compiled, by ``backend``."""
 
     lanes = is_compiled = True
+    uses_module = False
     implementation = "compiled"
 
     def __init__(self, make: Callable[..., Method] = gd, backend: str = "eager") -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gdbench.config.compose import Composer, prepare_hydra
-from gdbench.sweeps.job_spec import Job
+from gdbench.sweeps.job import Job
 from gdbench.sweeps.planner import plan_overrides
 
 

@@ -20,7 +20,8 @@ from gdbench.engine.descent import descent
 from gdbench.engine.oracle import oracle
 from gdbench.objectives import Objective, make_generator
 from gdbench.optimizers import Method, StepInfo
-from gdbench.optimizers.torch_optim import torch_arguments, torch_optim
+from gdbench.optimizers.torch_construction import torch_arguments
+from gdbench.optimizers.torch_optim import torch_optim
 from gdbench.tree import Params, dot, flatten, leaves, tree_map
 
 CONF = Path(__file__).parents[2] / "conf"

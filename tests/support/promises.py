@@ -96,6 +96,11 @@ _PROMISES = {
     "--config-dir mine -m timing=off lr=null optimizer=averaged_signs,signum optimizer.momentum=0.5,0.9": ("4 runs",),
     "--config-dir mine -m optimizer=halved,gd impl=torch lr=0.1 timing=off": ("2 runs", "halved"),
     "--config-dir mine optimizer=plain lr=0.1 timing=off": ("1 run", "plain"),
+    # docs/how-to/training.md
+    "--config-dir mine -m objective=digits optimizer=adamw impl=torch timing=off steps=200 seed=0,1,2 lr=1e-3,1e-2"
+    " schedule=warmup_cosine clip=norm": ("6 runs", "adamw"),
+    "--config-dir mine objective=digits optimizer=adamw impl=torch lr=1e-3 timing=off optimizer.weight_decay=0.1"
+    " 'optimizer.groups={no_decay:{weight_decay:0.0}}'": ("1 run", "adamw"),
     # docs/how-to/trackers.md
     "-m lr=0.01,0.1 timing=off name=first tracker=tensorboard": ("2 runs",),
     "-m lr=0.01,0.1,0.3 timing=off name=second": ("3 runs",),

@@ -11,8 +11,8 @@ from support.folding import folded
 
 import gdbench
 from gdbench.sweeps.executor import execute
-from gdbench.sweeps.job import run_job
-from gdbench.sweeps.job_spec import Job
+from gdbench.sweeps.job import Job
+from gdbench.sweeps.job_runner import run_job
 from gdbench.sweeps.progress import Silent
 from gdbench.sweeps.sweep_spec import SweepSpec
 

@@ -6,7 +6,7 @@ import pytest
 from support.folding import folded
 
 from gdbench.errors import UsageError
-from gdbench.sweeps.job_spec import Job
+from gdbench.sweeps.job import Job
 
 
 def lanes(job: Job) -> dict[str, list[float]]:

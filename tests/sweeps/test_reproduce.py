@@ -18,7 +18,7 @@ from gdbench.cli.reproduce import list_lines
 from gdbench.config.spec import CellSpec
 from gdbench.sweeps import fingerprint
 from gdbench.sweeps.executor import execute
-from gdbench.sweeps.job_spec import Job
+from gdbench.sweeps.job import Job
 from gdbench.sweeps.progress import Silent
 from gdbench.sweeps.reproduce import reproduce
 from gdbench.sweeps.sweep_spec import SweepSpec

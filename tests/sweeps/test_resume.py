@@ -363,7 +363,7 @@ def test_the_same_question_has_the_same_key_however_it_is_written() -> None:
 
 def test_sources_are_followed_through_imports() -> None:
     """A key covers what its objective's family needs, and not what only shows or sweeps."""
-    found = find_sources(frozenset({"gdbench.sweeps.job", "gdbench.objectives.classical"}))
+    found = find_sources(frozenset({"gdbench.sweeps.job_runner", "gdbench.objectives.classical"}))
 
     assert {"gdbench.engine.observer", "gdbench.engine.timer", "gdbench.objectives.classical", "gdbench.tree"} <= set(
         found

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
-from gdbench.engine.observer import ObserverSpec, ObserverState, count_work, observe_point
+from gdbench.engine.observer_state import ObserverSpec, ObserverState, count_work, observe_point
 from gdbench.optimizers.base import StepInfo
 from gdbench.tree import Params
 

@@ -16,7 +16,7 @@ from gdbench.engine.compile.agreement import CompiledStepError, check_agreement,
 from gdbench.engine.compile.aot_cache import load_or_build
 from gdbench.engine.compile.state_structure import Form, assemble, describe_form, list_tensors, list_values
 from gdbench.engine.compile.step_code import StepInputs, copy_tensors, put_lanes_first, put_lanes_last, repeat_lane
-from gdbench.errors import Unavailable
+from gdbench.errors import Unavailable, describe_exception
 from gdbench.optimizers.base import Method
 from gdbench.tree import Params, leaves
 
@@ -168,7 +168,7 @@ class GraphBuilder:
         except USER_ERRORS as error:
             if origin is not None:
                 origin.walk(self.oracle, 1, 1)  # what the method raises of itself is the run's own failure
-            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            reason = describe_exception(error)
             raise Unavailable(
                 f"torch.compile: the method cannot step by numbers and a k that are tensors ({reason})"
             ) from error

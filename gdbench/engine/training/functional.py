@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from gdbench.engine.training.batches import BatchSource
 from gdbench.engine.training.lane_batches import LaneBatches
 from gdbench.engine.training.lane_randomness import LaneRandomness
 from gdbench.objectives.base import Objective, cast
@@ -76,7 +77,7 @@ class FunctionalOracle:
         ``shares_batches`` says that all lanes have the same batch; ``randomness`` draws for each lane what it draws.
         """
         assert objective.training is not None
-        self.module, self.objective, self.seeds, self.batch_of = module, objective, seeds, batch_of
+        self.module, self.objective, self.seeds, self.batch = module, objective, seeds, batch_of
         self.laned, self.buffers, self.randomness = bool(seeds.dim()), buffers, randomness
         self.shares_batches, self.loss = shares_batches, objective.training.loss
 
@@ -85,10 +86,9 @@ class FunctionalOracle:
         """The oracle of one run."""
         training = objective.training
         assert training is not None
-        tensors, seeds = list_tensors(objective.data, TRAIN), torch.tensor(seed)
-        leaf = leaves(objective.start_at(seed))[0]
+        seeds, leaf = torch.tensor(seed), leaves(objective.start_at(seed))[0]
         buffers = make_lane_buffers(training, seeds, leaf.dtype, leaf.device)
-        return cls(module, objective, seeds, LaneBatches(tensors, training.batch, seeds).batch, buffers)
+        return cls(module, objective, seeds, BatchSource(objective, seed, leaf.device).batch, buffers)
 
     @classmethod
     def in_lanes(cls, module: nn.Module, objective: Objective, seeds: Tensor, draws: bool) -> FunctionalOracle:
@@ -137,7 +137,7 @@ class FunctionalOracle:
         return rebuild(x, torch.autograd.grad(along, leaves(x), materialize_grads=True))
 
     def _evaluate(self, x: Params, k: Step) -> Tensor:
-        batch = self.batch_of(int(k))
+        batch = self.batch(int(k))
         buffers = {name: buffer.clone() for name, buffer in self.buffers.items()}
         one = not self.laned
         loss = self._evaluate_one(x, buffers, batch) if one else self._evaluate_lanes(x, buffers, batch, int(k))

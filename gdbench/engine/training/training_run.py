@@ -17,14 +17,15 @@ from gdbench.engine.tensor_stats import put_runs_last, to_numpy
 from gdbench.engine.training.judge import TRAIN_LOSS, Judge
 from gdbench.engine.training.judging_schedule import list_judged_steps
 from gdbench.engine.training.metric_log import BATCH_LOSS, MetricLog, Selection
+from gdbench.objectives.training import split_state
 from gdbench.objectives.training_data import TEST
 from gdbench.optimizers.base import Method, StepInfo
 from gdbench.tree import Params, tree_map
 
 if TYPE_CHECKING:
     from gdbench.engine.cell import Cell
-    from gdbench.engine.convergence_pass import Ended, PassInputs
     from gdbench.engine.observer import Observer
+    from gdbench.engine.pass_inputs import Ended, PassInputs
     from gdbench.engine.trace_recorder import TraceRecorder
 
 __all__ = ["TrainingMetrics", "TrainingRun", "concatenate_metrics", "read_buffers"]
@@ -66,9 +67,9 @@ def concatenate_metrics(results: Sequence[TrainingMetrics]) -> TrainingMetrics |
 
 
 def read_buffers(oracle: Any, state: Any) -> dict[str, Tensor]:
-    """The buffers of a run: of the module that its state holds, else those of its oracle."""
+    """The buffers and fixed parameters of a run: of the module that its state holds, else those of its oracle."""
     module = getattr(state, "module", None)
-    return dict(oracle.buffers) if module is None else dict(module.named_buffers())
+    return dict(oracle.buffers) if module is None else split_state(module)[1]
 
 
 class TrainingRun:

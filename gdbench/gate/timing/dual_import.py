@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import sys
 import sysconfig
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib.machinery import (
@@ -30,7 +30,6 @@ from typing import Any
 import torch
 
 from gdbench.gate.timing.blocks import SharedStateError
-from gdbench.gate.timing.worker import load_package
 
 __all__ = ["ImportedTree", "TorchStateSnapshot", "redirect_bytecode"]
 
@@ -78,12 +77,11 @@ def _read_settings() -> dict[str, Any]:
 class ImportedTree:
     """A source tree with module objects of its own."""
 
-    def __init__(self, label: str, root: Path, path: Sequence[str], others: Sequence[Path], fallback: Path) -> None:
-        """``path`` comes first in sys.path, ``others`` are roots not to import from; ``fallback`` has a gdbench."""
+    def __init__(self, label: str, root: Path, path: Sequence[str], others: Sequence[Path]) -> None:
+        """``path`` comes first in sys.path, ``others`` are roots not to import from."""
         self.label, self.root = label, root.resolve()
         self.others = [other.resolve() for other in others if other.resolve() != self.root]
         self.path = [*path, *sys.path]
-        self.fallback = fallback
         self.modules: dict[str, ModuleType] = {}
 
     @contextmanager
@@ -113,11 +111,11 @@ class ImportedTree:
             if has_grown:
                 self._check()
 
-    def load(self) -> None:
-        """Make this tree's gdbench the one to import; the one at ``fallback`` if its path has none."""
+    def load(self, load_ours: Callable[[], None]) -> None:
+        """Make this tree's gdbench the one to import; if its path has none, the one that ``load_ours`` imports."""
         with self.activate():
             if PACKAGE not in sys.modules and PathFinder.find_spec(PACKAGE, sys.path) is None:
-                load_package(self.fallback)
+                load_ours()
 
     def _check(self) -> None:
         for name, module in self.modules.items():

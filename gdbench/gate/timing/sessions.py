@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -158,10 +159,7 @@ class WorkerPool:
             ]
             self.workers[group[0]].send("open_trees", trees=trees, settings=asdict(settings), cache=str(self.cache))
         fingerprints = [self.workers[group[0]].receive() for group in groups]
-        if not self.is_separate:
-            return _SharedSession(self.workers[labels[0]], swapped, fingerprints)
-        rng = np.random.default_rng(settings.seed)
-        return _SeparateSession(self.workers, swapped, fingerprints, settings, rng)
+        return TimingSession(self.workers, self.is_separate, swapped, fingerprints, settings)
 
     def _start(self, hash_seed: int) -> None:
         self.stop()
@@ -172,34 +170,6 @@ class WorkerPool:
                 self.workers[label] = self._processes.enter_context(client)
             else:
                 self.workers[label] = next(iter(self.workers.values()))
-
-    def build_requests(self, series: Sequence[Series], label: str) -> Mapping[str, Any]:
-        """The overrides of every series for the tree with this label."""
-        return {one.name: self.trees[label].build_request(one) for one in series}
-
-
-@dataclass(frozen=True)
-class _SharedSession:
-    """Both trees in one process, which measures by itself."""
-
-    worker: WorkerClient
-    swapped: bool
-    fingerprints: Sequence[Mapping[str, Any]]
-
-    def compose(self, tree: str, requests: Mapping[str, Any]) -> Mapping[str, Any]:
-        answer: Mapping[str, Any] = self.worker.call("compose", tree=tree, requests=requests)
-        return answer
-
-    def measure(self, pair: Pair, seconds: float) -> Replicate:
-        numbers = self.worker.call("measure", base=pair.base, head=pair.head, seconds=seconds, swapped=self.swapped)
-        return Replicate(**numbers)
-
-    def measure_injected(self, plain: SubjectSpec, slowed: SubjectSpec) -> float:
-        return float(self.worker.call("measure_injected", plain=plain, slowed=slowed))
-
-    def read_counters(self) -> Mapping[str, float | None]:
-        counters: Mapping[str, float | None] = self.worker.call("read_counters")
-        return counters
 
 
 class _RemoteSubject:
@@ -222,37 +192,48 @@ class _RemoteSubject:
 
 
 @dataclass(frozen=True)
-class _SeparateSession:
-    """A process per tree; this one asks them for blocks in turn."""
+class TimingSession:
+    """Where the pairs of a round are measured: by the one process of both trees, or by this one, which asks two."""
 
     workers: Mapping[str, WorkerClient]
+    """The process of each tree, by its label."""
+    is_separate: bool
     swapped: bool
     fingerprints: Sequence[Mapping[str, Any]]
     settings: TimingSettings
-    rng: np.random.Generator
+
+    @cached_property
+    def rng(self) -> np.random.Generator:
+        """The generator of the orders of blocks that this process draws."""
+        return np.random.default_rng(self.settings.seed)
 
     def compose(self, tree: str, requests: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The configurations of a tree, and what changed in torch where it shares that with another tree."""
         answer: Mapping[str, Any] = self.workers[tree].call("compose", tree=tree, requests=requests)
-        return {**answer, "changed": None}  # it shares torch with no other tree
+        return {**answer, "changed": None} if self.is_separate else answer
 
     def measure(self, pair: Pair, seconds: float) -> Replicate:
-        base, head = self._make(pair.base, BASE), self._make(pair.head, HEAD)
-        return measure_replicate(base, head, seconds, self.settings, self.rng, self.swapped)
+        """One replicate of a pair."""
+        if self.is_separate:
+            base, head = self._make(pair.base, BASE), self._make(pair.head, HEAD)
+            return measure_replicate(base, head, seconds, self.settings, self.rng, self.swapped)
+        specs = {"base": pair.base, "head": pair.head}
+        return Replicate(**self.workers[HEAD].call("measure", **specs, seconds=seconds, swapped=self.swapped))
 
     def measure_injected(self, plain: SubjectSpec, slowed: SubjectSpec) -> float:
-        return measure_injected(self._make(plain, HEAD), self._make(slowed, HEAD), self.settings)
+        """The true size of an injected slowdown, ln."""
+        if self.is_separate:
+            return measure_injected(self._make(plain, HEAD), self._make(slowed, HEAD), self.settings)
+        return float(self.workers[HEAD].call("measure_injected", plain=plain, slowed=slowed))
 
     def read_counters(self) -> Mapping[str, float | None]:
+        """Growth of the host's counters in this round."""
         counters: Mapping[str, float | None] = self.workers[HEAD].call("read_counters")
         return counters
 
     def _make(self, spec: SubjectSpec, side: str) -> _RemoteSubject:
         """A control has no tree: it runs in the process of its side."""
         return _RemoteSubject(self.workers[spec.get("tree", side)], spec)
-
-
-TimingSession = _SharedSession | _SeparateSession
-"""Where the pairs of a round are measured."""
 
 
 def compose_sides(pool: WorkerPool, series: Sequence[Series]) -> ComposedSides:
@@ -276,6 +257,7 @@ def _compose(
 ) -> tuple[dict[str, Mapping[str, Any]], str | None, Mapping[str, Any]]:
     """The configurations of both sides, which change to torch was seen, and the fingerprint."""
     session = pool.open_session(0)
-    answers = {label: session.compose(label, pool.build_requests(series, label)) for label in (BASE, HEAD)}
+    requests = {label: {one.name: pool.trees[label].build_request(one) for one in series} for label in (BASE, HEAD)}
+    answers = {label: session.compose(label, requests[label]) for label in (BASE, HEAD)}
     changed = next((answer["changed"] for answer in answers.values() if answer["changed"]), None)
     return {label: answer["composed"] for label, answer in answers.items()}, changed, session.fingerprints[0]

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Self
 if TYPE_CHECKING:
     from gdbench.gate.timing.blocks import Subject, SubjectSpec
 
-__all__ = ["Worker", "WorkerClient", "load_package"]
+__all__ = ["Worker", "WorkerClient", "load_gdbench"]
 
 WORKER = Path(__file__).resolve()
 HOME = WORKER.parents[3]
@@ -108,8 +108,8 @@ class Worker:
         redirect_bytecode(cache, roots)
         self.trees = {}
         for stated in trees:
-            tree = ImportedTree(stated["label"], Path(stated["root"]), stated["path"], roots, HOME)
-            tree.load()
+            tree = ImportedTree(stated["label"], Path(stated["root"]), stated["path"], roots)
+            tree.load(load_gdbench)
             self.trees[tree.label] = tree
         self.counters = HostCounters()
         gc.disable()
@@ -186,7 +186,8 @@ class Worker:
 
 def main() -> None:
     """Answer requests until the input ends."""
-    load_package(HOME)
+    load_gdbench()
+    from gdbench.errors import to_one_line
     from gdbench.gate.probe import redirect_output, write_line
 
     output, worker = redirect_output(), Worker()
@@ -197,7 +198,7 @@ def main() -> None:
                 reply = {"answer": getattr(worker, request.pop("do"))(**request)}
             except Exception as error:
                 traceback.print_exc()
-                reply = {"error": " ".join(str(error).split()), "kind": type(error).__name__}
+                reply = {"error": to_one_line(error), "kind": type(error).__name__}
             write_line(output, reply)
     except BrokenPipeError:
         pass
@@ -206,9 +207,9 @@ def main() -> None:
     os._exit(0)
 
 
-def load_package(folder: Path) -> None:
-    """Import the gdbench in a folder as ``gdbench``, without making anything else in that folder importable."""
-    package = folder / "gdbench"
+def load_gdbench() -> None:
+    """Import the gdbench that this file belongs to, and nothing else from its folder."""
+    package = HOME / "gdbench"
     places = [str(package)]
     spec = importlib.util.spec_from_file_location("gdbench", package / "__init__.py", submodule_search_locations=places)
     assert spec

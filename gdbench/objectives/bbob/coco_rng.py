@@ -17,8 +17,8 @@ __all__ = ["draw_minimum", "draw_normal", "draw_optimum", "draw_rotation", "draw
 
 Array = npt.NDArray[np.float64]
 
-MODULUS, FACTOR, QUOTIENT, REMAINDER = 2147483647, 16807, 127773, 2836
-"""Park and Miller's generator, by Schrage's method: MODULUS = FACTOR * QUOTIENT + REMAINDER."""
+MODULUS, FACTOR = 2147483647, 16807
+"""Park and Miller's generator: the next state is FACTOR times the last, modulo MODULUS."""
 SHELF, WARM_UP = 32, 40
 """Size of the table that shuffles the sequence (Bays and Durham), and steps until it is full."""
 

@@ -11,16 +11,16 @@ import pandas as pd
 from gdbench.report.charts.tooltips import number_tooltip, tooltips
 from gdbench.report.charts.vega_lite import (
     CROSS_MARK,
-    MAX_BANDS,
     ChartSpec,
     draw_panels,
+    has_bands,
     json_records,
     named_data,
     pick_opacity,
 )
 from gdbench.report.style import Style, log_axis
 
-__all__ = ["AXES", "draw_convergence", "has_bands", "select_drawable"]
+__all__ = ["AXES", "draw_convergence", "select_drawable"]
 
 AXES = {"step": "step", "gradients": "gradients", "seconds": "seconds (modelled: steps × step time)"}
 
@@ -48,11 +48,6 @@ def select_drawable(curves: pd.DataFrame, against: str = "step") -> pd.DataFrame
     return drawable
 
 
-def has_bands(table: pd.DataFrame) -> bool:
-    """Whether bands over seeds are drawn: several seeds, and at most MAX_BANDS optimizers."""
-    return bool((table["runs"] > 1).any()) and table["optimizer"].nunique() <= MAX_BANDS
-
-
 def draw_convergence(table: pd.DataFrame, style: Style, against: str = "step") -> ChartSpec:
     """A line per optimizer with a band between its quartiles, one panel per problem."""
     names = table["optimizer"].unique()
@@ -74,7 +69,7 @@ def draw_convergence(table: pd.DataFrame, style: Style, against: str = "step") -
         *(number_tooltip("lo", "lower quartile", kind), number_tooltip("hi", "upper quartile", kind), "runs:Q"),
     )
     hover = base.mark_point(size=90, opacity=0, filled=True).encode(y=alt.Y("gap:Q"), tooltip=tooltip)
-    layers = [*([band] if has_bands(table) else []), line, hover]
+    layers = [*([band] if has_bands(table["optimizer"], table["runs"] > 1) else []), line, hover]
     marked = base.encode(y=alt.Y("gap:Q"), opacity=pick_opacity())
     if table["lone"].any():  # a line of one point shows nothing
         layers.append(marked.transform_filter("datum.lone").mark_point(aria=False, size=40, filled=True))

@@ -8,10 +8,10 @@ import altair as alt
 import pandas as pd
 
 from gdbench.report.charts.tooltips import number_tooltip, tooltips
-from gdbench.report.charts.vega_lite import MAX_BANDS, ChartSpec, draw_lines
+from gdbench.report.charts.vega_lite import ChartSpec, draw_lines, has_bands
 from gdbench.report.style import Style, log_axis
 
-__all__ = ["draw_final_losses", "has_bands"]
+__all__ = ["draw_final_losses"]
 
 TOOLTIP = tooltips(
     "optimizer:N",
@@ -24,17 +24,12 @@ TOOLTIP = tooltips(
 )
 
 
-def has_bands(table: pd.DataFrame) -> bool:
-    """Whether bands over seeds are drawn: several seeds, and at most MAX_BANDS optimizers."""
-    return bool((table["n"] > 1).any()) and table["solver"].nunique() <= MAX_BANDS
-
-
 def draw_final_losses(table: pd.DataFrame, style: Style) -> ChartSpec:
     """The median final loss of the standings at each lr, with a band from the lowest to the highest of its seeds.
 
     The axis is logarithmic if all losses are positive.
     """
-    with_band = has_bands(table)
+    with_band = has_bands(table["solver"], table["n"] > 1)
     is_positive = bool((table["final_loss_lo" if with_band else "final_loss"] > 0).all())
     band = (_loss_axis("final_loss_lo", is_positive), "final_loss_hi") if with_band else None
     x, y = log_axis(alt.X, "lr", "learning rate"), _loss_axis("final_loss", is_positive)

@@ -98,15 +98,15 @@ def select_limits(table: pd.DataFrame) -> pd.DataFrame:
     return limits.loc[limits["lr"] <= limits["most"], ["problem", "lr"]]
 
 
-def draw_heatmap(table: pd.DataFrame, cost: str = "gradients") -> ChartSpec:
-    """Cost over lr and another setting, of columns panel, lr, other, cost; empty where the target was not reached."""
+def draw_heatmap(table: pd.DataFrame) -> ChartSpec:
+    """Gradients over lr and another setting, of columns panel, lr, other, cost; empty where the target was missed."""
     rows = json_records(table)
     axis = alt.Axis(labelExpr=SHORT_NUMBER, labelOverlap="greedy", labelSeparation=6, labelAngle=0)
     x = alt.X("lr:O", title="learning rate", sort=sorted({row["lr"] for row in rows}), axis=axis)
     y = alt.Y("other:N", title=None, sort=list(dict.fromkeys(table["other"])))
     colour = alt.Color(
         "cost:Q",
-        title=f"{cost} to target",
+        title="gradients to target",
         scale=alt.Scale(type="log", scheme="viridis"),
         legend=alt.Legend(orient="top", gradientLength=180, labelExpr=POWERS),
     )
@@ -115,7 +115,12 @@ def draw_heatmap(table: pd.DataFrame, cost: str = "gradients") -> ChartSpec:
         color=alt.condition("isValid(datum.cost)", colour, alt.value("transparent")),
         tooltip=tooltips(
             *(number_tooltip("lr"), alt.Tooltip("other:N", title="other settings")),
-            *(number_tooltip("cost", cost, "cost"), "solved:Q", alt.Tooltip("diverged:Q", title="diverged"), "runs:Q"),
+            *(
+                number_tooltip("cost", "gradients", "cost"),
+                "solved:Q",
+                alt.Tooltip("diverged:Q", title="diverged"),
+                "runs:Q",
+            ),
         ),
     )
     marks = base.transform_filter("datum.diverged > datum.runs / 2").mark_text(text="×", fontSize=11)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import altair as alt
 import numpy as np
 import pandas as pd
@@ -9,12 +11,12 @@ import pandas as pd
 from gdbench.report.charts.tooltips import number_tooltip, tooltips
 from gdbench.report.charts.vega_lite import (
     HEIGHT,
-    MAX_BANDS,
     PICK,
     WIDTH,
     ChartSpec,
     draw_lines,
     draw_panels,
+    has_bands,
     json_records,
     layer_charts,
     named_data,
@@ -22,11 +24,20 @@ from gdbench.report.charts.vega_lite import (
 )
 from gdbench.report.style import Style, log_axis
 
-__all__ = ["draw_best_of_k", "draw_ecdf", "draw_profiles", "draw_ranks", "has_bands"]
+__all__ = ["draw_best_of_k", "draw_ecdf", "draw_profiles", "draw_ranks", "stack_views"]
 
+VIEWS = ("learning rate tuned per problem", "one learning rate for all problems")
 SHARE = alt.Scale(domain=[0, 1], nice=False)
 PERCENT = alt.Axis(format="%", tickCount=5)
 SHARE_TOOLTIP = alt.Tooltip("share:Q", format=".0%")
+
+
+def stack_views(
+    tuned: pd.DataFrame, one_lr: pd.DataFrame, compute: Callable[[pd.DataFrame], pd.DataFrame]
+) -> pd.DataFrame:
+    """A profile in both VIEWS, distinguished by the column ``view``."""
+    tables = [compute(table).assign(view=view) for view, table in zip(VIEWS, (tuned, one_lr), strict=True)]
+    return pd.concat(tables, ignore_index=True).assign(optimizer=lambda table: table["solver"])
 
 
 def draw_profiles(table: pd.DataFrame, style: Style, across: str = "ratio") -> ChartSpec:
@@ -52,11 +63,6 @@ def draw_profiles(table: pd.DataFrame, style: Style, across: str = "ratio") -> C
     return draw_panels(table, line, points, field="view", pick=True, rows=rows, **size)
 
 
-def has_bands(table: pd.DataFrame) -> bool:
-    """Whether the bands of an ECDF are drawn: if there are any, and at most MAX_BANDS optimizers."""
-    return bool(table["lo"].notna().any()) and table["optimizer"].nunique() <= MAX_BANDS
-
-
 def draw_ecdf(table: pd.DataFrame, style: Style) -> ChartSpec:
     """The share of (problem, target, run) reached within a cost, with its bootstrap band."""
     names = style.select_present(table["optimizer"])
@@ -76,7 +82,7 @@ def draw_ecdf(table: pd.DataFrame, style: Style) -> ChartSpec:
         opacity=alt.OpacityValue(0),
         tooltip=tooltips("optimizer:N", number_tooltip("cost", kind="cost"), SHARE_TOOLTIP),
     )
-    layers = [*([band] if has_bands(table) else []), line, points]
+    layers = [*([band] if has_bands(table["optimizer"], table["lo"].notna()) else []), line, points]
     chart = layer_charts(*layers, params=[PICK], width=2 * WIDTH, height=HEIGHT + 40)
     return ChartSpec(chart, {"table": json_records(style.sort_grey_first(table))})
 

@@ -14,11 +14,13 @@ import altair as alt
 import pandas as pd
 
 from gdbench.report.charts.tooltips import format_tooltips
+from gdbench.report.escaping import escape_control_codes
 from gdbench.report.json_format import to_json_column
 from gdbench.report.style import Style, vega_theme
 
 __all__ = [
     *("CROSS_MARK", "MAX_BANDS", "MAX_PANELS", "PICK", "ChartSpec", "Figure", "draw_lines", "draw_panels", "facet_by"),
+    "has_bands",
     *("image_specification", "json_records", "layer_charts", "named_data", "page_specification", "pick_opacity"),
 ]
 
@@ -68,6 +70,11 @@ class Figure:
     group: str = ""
     coloured: bool = True
     """Whether its colours are those of the optimizers."""
+
+
+def has_bands(optimizers: pd.Series, has_spread: pd.Series) -> bool:
+    """Whether bands are drawn: some row has a spread to show, and there are at most MAX_BANDS optimizers."""
+    return bool(has_spread.any()) and optimizers.nunique() <= MAX_BANDS
 
 
 def named_data(name: str = "table") -> alt.NamedData:
@@ -153,7 +160,10 @@ def page_specification(figure: Figure) -> dict[str, Any]:
 
 
 def image_specification(figure: Figure) -> dict[str, Any]:
-    """The specification for an image: at most MAX_PANELS panels, without invisible marks, tooltips and selections."""
+    """The specification for an image: at most MAX_PANELS panels, without invisible marks, tooltips and selections.
+
+    Its texts are printable: SVG is XML, which has no control characters, and the process that draws would abort.
+    """
     spec: dict[str, Any] = {**_without_interaction(page_specification(figure)), "config": vega_theme(False)}
     inner = spec.get("spec", spec)
     inner["layer"] = [layer for layer in inner["layer"] if layer["mark"].get("opacity") != 0]
@@ -165,7 +175,16 @@ def image_specification(figure: Figure) -> dict[str, Any]:
         facet["sort"] = facet["sort"][:MAX_PANELS]
         table = [row for row in spec["datasets"]["table"] if row[facet["field"]] in set(facet["sort"])]
         spec["datasets"] = {**spec["datasets"], "table": table}
-    return spec
+    return _make_printable(spec)  # type: ignore[no-any-return]
+
+
+def _make_printable(node: Any) -> Any:
+    """A copy whose texts have no control codes; equal texts stay equal, in data as in domains."""
+    if isinstance(node, list):
+        return [_make_printable(part) for part in node]
+    if isinstance(node, dict):
+        return {name: _make_printable(part) for name, part in node.items()}
+    return escape_control_codes(node) if isinstance(node, str) and not node.isprintable() else node
 
 
 def _without_interaction(node: Any) -> Any:

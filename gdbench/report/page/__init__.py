@@ -58,6 +58,7 @@ def render_page(report: Report, script: str, place: Path) -> str:
     """The HTML of a report; ``script`` is Vega's bundle, ``place`` the page's own path, to which links are relative."""
     inputs, data = report.inputs, report.data
     style = data.style
+    table = _run_table(inputs.runs, data.compared)
     return render_template(
         "page.html",
         version=__version__,
@@ -79,10 +80,10 @@ def render_page(report: Report, script: str, place: Path) -> str:
         optimizers=[_legend_entry(report, name) for name in style.leaders],
         others=[_legend_entry(report, name) for name in style.optimizers[style.coloured :]],
         choices=_filter_choices(data.compared),
-        first=_render_first_runs(inputs.runs, data.compared),
+        first=_render_first_runs(table),
         own_script=Markup(_read_file("page.js")),
         vega=Markup(script),
-        data=json_for_script(_page_data(report, place)),
+        data=json_for_script(_page_data(report, table, place)),
     )
 
 
@@ -173,7 +174,7 @@ def _filter_choices(compared: pd.DataFrame) -> dict[str, list[str]]:
 # ------------------------------------------------------------------------------------------------------------ data
 
 
-def _page_data(report: Report, place: Path) -> dict[str, Any]:
+def _page_data(report: Report, table: pd.DataFrame, place: Path) -> dict[str, Any]:
     """The data that page.js reads."""
     compared = report.data.compared
     problems = compared.drop_duplicates("problem")[["problem", "objective", "dtype"]].astype(str)
@@ -182,7 +183,7 @@ def _page_data(report: Report, place: Path) -> dict[str, Any]:
         "themes": {"light": vega_theme(False), "dark": vega_theme(True)},
         "problems": {row["problem"]: [row["objective"], row["dtype"]] for row in problems.to_dict(orient="records")},
         "figures": {figure.name: _figure_data(figure) for figure in report.figures},
-        "runs": _run_data(report, place),
+        "runs": _run_data(report, table, place),
     }
 
 
@@ -195,12 +196,10 @@ def _figure_data(figure: Figure) -> dict[str, Any]:
 def _run_table(runs: pd.DataFrame, compared: pd.DataFrame) -> pd.DataFrame:
     """All runs, excluded ones too, with the columns of the table."""
     names = compared[["problem", "configuration"]].reindex(runs.index)
-    table = runs.assign(
-        problem=names["problem"].fillna(runs["objective"]),
-        configuration=names["configuration"]
-        .map(shorten_numbers, na_action="ignore")
-        .fillna("lr " + runs["lr"].map(format_number)),
-    )
+    excluded = runs.loc[names["configuration"].isna(), "lr"]
+    configurations = names["configuration"].fillna({row: f"lr {format_number(lr)}" for row, lr in excluded.items()})
+    shown = {text: shorten_numbers(text) for text in configurations.dropna().unique()}
+    table = runs.assign(problem=names["problem"].fillna(runs["objective"]), configuration=configurations.map(shown))
     ends = ["final_gap", "final_loss"]  # infinite or missing for a diverged run, as its status says
     table[ends] = table[ends].where(np.isfinite(table[ends].astype(float)))
     return table[
@@ -212,14 +211,13 @@ def _run_table(runs: pd.DataFrame, compared: pd.DataFrame) -> pd.DataFrame:
     ]
 
 
-def _render_first_runs(runs: pd.DataFrame, compared: pd.DataFrame) -> Markup:
-    table = _run_table(runs, compared).head(FIRST_ROWS)
+def _render_first_runs(runs: pd.DataFrame) -> Markup:
+    table = runs.head(FIRST_ROWS)
     return render_table(ReportTable("runs", "", "", table), [COLUMNS[str(name)] for name in table])
 
 
-def _run_data(report: Report, place: Path) -> dict[str, Any]:
+def _run_data(report: Report, table: pd.DataFrame, place: Path) -> dict[str, Any]:
     runs = report.inputs.runs
-    table = _run_table(runs, report.data.compared)
     links = {
         f"{folder.parent.name}/{folder.name}": _relative_link(folder / ".hydra", place.parent)
         for folder in report.inputs.folders

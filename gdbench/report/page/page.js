@@ -281,7 +281,7 @@
     first = 0;
     show();
   }
-  const BAD = ["diverged", "nonfinite", "failed"];
+  const BAD = ["diverged", "nonfinite", "timeout", "failed"];
   function show() {
     const body = one("tbody", table);
     body.replaceChildren(...filtered.slice(first, first + PAGE).map(line));

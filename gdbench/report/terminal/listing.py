@@ -1,4 +1,4 @@
-"""List of sweeps: as a table for the terminal, as CSV and as JSON; and results of SQL queries."""
+"""List of sweeps: as a table for the terminal and as CSV; and results of SQL queries."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ from rich.text import Text
 
 from gdbench.errors import format_count
 from gdbench.report.escaping import escape_csv_table
-from gdbench.report.json_format import dump_json, to_json_value
 from gdbench.report.number_format import format_value
 from gdbench.report.result_text import format_result
 from gdbench.report.table_cells import shorten_numbers
 from gdbench.report.terminal.column_fitting import UNLIMITED, Column, FittedTable, describe_dropped, fit_columns
 from gdbench.report.terminal.sweep_table import STYLES
 
-__all__ = ["TEXTS", "query_columns", "render_sql_result", "render_sweeps", "sweeps_as_csv", "sweeps_as_json"]
+__all__ = ["TEXTS", "query_columns", "render_sql_result", "render_sweeps", "sweeps_as_csv"]
 
 WRAP_WIDTHS = {"best": 24, "statuses": 14, "note": 14}
 """Columns that are wrapped before any is dropped, and their least widths."""
@@ -49,7 +48,7 @@ def render_sweeps(table: pd.DataFrame, of: int, outputs: Path, width: int) -> Re
 def query_columns(table: pd.DataFrame) -> pa.Table:
     """The columns of TEXTS, for queries."""
     cells = _text_columns(table)
-    return pa.table({name: pa.array(cells[name], pa.string()).dictionary_encode() for name in TEXTS})
+    return pa.table({name: pa.array(cells[name], pa.string()) for name in TEXTS})
 
 
 def _text_columns(table: pd.DataFrame) -> dict[str, list[str]]:
@@ -137,11 +136,6 @@ def _format_cell(value: Any) -> str:
 
 
 # ------------------------------------------------------------------------------------------------------- for scripts
-
-
-def sweeps_as_json(table: pd.DataFrame) -> str:
-    """A list of objects, one per sweep; ``tags`` is a list, ``statuses`` an object."""
-    return dump_json(to_json_value(table.astype(object).to_dict(orient="records")))
 
 
 def sweeps_as_csv(table: pd.DataFrame) -> str:

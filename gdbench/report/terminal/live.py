@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gdbench.config.overrides import format_override
-from gdbench.errors import format_count
+from gdbench.errors import format_count, list_few
 from gdbench.report.number_format import format_gap, format_number
 from gdbench.report.result_text import format_result
 from gdbench.report.terminal.column_fitting import Column, FittedTable, fit_columns
@@ -159,6 +159,11 @@ def _plot_lines(curves: list[Curve], are_gaps: bool, width: int) -> list[Text]:
     return [*plot, Text(f"{'':{LABEL_WIDTH}} 0{last:>{len(lines[0]) - 1}}", style="dim")]
 
 
+def _describe_running(snapshot: SweepSnapshot) -> str:
+    """The cells in which the process of a stopped sweep ended; empty where it ended between two."""
+    return f" within {list_few(snapshot.running)}" if snapshot.running else ""
+
+
 def _closing_lines(snapshot: SweepSnapshot) -> list[str]:
     quiet = f"No writes for {format_clock(snapshot.quiet_s)}"
     if snapshot.state == "ended":
@@ -166,5 +171,8 @@ def _closing_lines(snapshot: SweepSnapshot) -> list[str]:
     if snapshot.state == "stopped":
         again = shlex.join(["python", "-m", "gdbench", format_override("resume", str(snapshot.folder))])
         how = "start the search again" if snapshot.open_end else f"resume with {again}"
-        return [f"{quiet}: the sweep was killed or interrupted.", f"Finished cells are kept; {how}"]
+        return [
+            f"{quiet}: the sweep was killed or interrupted{_describe_running(snapshot)}.",
+            f"Finished cells are kept; {how}",
+        ]
     return [f"{quiet}."] if snapshot.quiet_s > QUIET_S else []

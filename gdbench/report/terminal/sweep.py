@@ -34,7 +34,7 @@ MAX_ROWS = 20
 MAX_REASON = 150
 """Characters of an error."""
 DEFAULTS = {"schedule": "constant", "clip": "none", "noise": "none", "start_noise": 0.0, "threads": 1}
-DEFAULTS |= {"lr_scale": 1.0, "lr_scale_of": "default"}
+DEFAULTS |= {"lr_scale": 1.0, "lr_scale_of": "default", "judge_every": 1}
 """Values that the caption leaves out."""
 
 
@@ -80,7 +80,8 @@ def _caption(row: pd.Series, differing: list[str], seeds: pd.Series) -> Text:
     """The settings that all rows share, and the number of seeds if all rows have several."""
     stated = [name for name in SETTINGS if name in row.index and not is_null(row[name])]
     names = [name for name in stated if row[name] != DEFAULTS.get(name, ...)]
-    shared = [name for name in names if name not in differing and name != "seed"]
+    replaced = {"target"} if "target_metric" in names or "target_loss" in names else set()
+    shared = [name for name in names if name not in differing and name not in {"seed", *replaced}]
     words = [f"gdbench {__version__}", *_describe_settings(row, shared)]
     words += [f"{seeds.iloc[0]} seeds"] if seeds.nunique() == 1 and seeds.iloc[0] > 1 else []
     return Text(" · ".join(words), style="bold")

@@ -29,7 +29,8 @@ from gdbench.results.tuned_choices import PASSED_OVER, SPIKE
 
 __all__ = ["STYLES", "explain_marks", "sweep_columns"]
 
-STYLES = {"target": "green", "diverged": "red", "nonfinite": "red", "failed": "red bold", "unavailable": "yellow"}
+STYLES = {"target": "green", "diverged": "red", "nonfinite": "red", "failed": "red bold"}
+STYLES |= {"timeout": "yellow", "unavailable": "yellow"}
 LEFT_MARK = "†"
 """Marks the steps of a row whose median run reached the target and left it again."""
 MARKS = (
@@ -88,7 +89,26 @@ def sweep_columns(rows: pd.DataFrame, settings: Sequence[str], per_run: bool, se
         ),
         Column("status", [_format_status(row) for row in listed], is_text=True, styles=styles),
         Column("tune", [_format_tuning(row) for row in listed], is_text=True),
-        *(Column(header, [cell(row) for row in listed], drop_rank=rank) for header, cell, rank in measured),
+        *(Column(header, [cell(row) for row in listed], drop_rank=rank) for header, cell, rank in measured[:2]),
+        *_metric_columns(rows),
+        *(Column(header, [cell(row) for row in listed], drop_rank=rank) for header, cell, rank in measured[2:]),
+    ]
+
+
+METRIC_HEADERS = {"final.held_out.": "held-out ", "selected.test.": "test "}
+"""Columns of training runs that are shown: the last value on held-out data, that on test data at the selected step."""
+
+
+def _metric_columns(rows: pd.DataFrame) -> list[Column]:
+    """A column for each metric of a training workload, held-out and test; the loss only where it is all there is."""
+    shown = []
+    for prefix, words in METRIC_HEADERS.items():
+        names = [name for name in map(str, rows) if name.startswith(prefix) and rows[name].notna().any()]
+        metrics = [name for name in names if not name.endswith(".loss")] or names
+        shown += [(words + name.removeprefix(prefix).replace("_", " "), name) for name in metrics]
+    return [
+        Column(header, ["" if pd.isna(value) else format_number(value) for value in rows[name]], drop_rank=2)
+        for header, name in shown
     ]
 
 
@@ -109,7 +129,7 @@ def _format_status(row: Any) -> str:
 
 def _steps_header(rows: pd.DataFrame) -> str:
     targets = rows["target"].dropna().unique()
-    if rows["target_loss"].notna().any() or len(targets) != 1:
+    if rows["target_metric"].notna().any() or rows["target_loss"].notna().any() or len(targets) != 1:
         return "steps to target"
     return f"steps to {format_number(float(targets[0]))}"
 

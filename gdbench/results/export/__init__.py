@@ -32,9 +32,9 @@ REQUIRED_PACKAGES = {
 TRACKERS = tuple(REQUIRED_PACKAGES)
 
 
-PASSWORD = re.compile(r"(?<=://)([^/@:\s]*):[^/@\s]+@")
-TOKEN = re.compile(r"([?&](?:token|key|api_key|password)=)[^&\s]+", re.IGNORECASE)
-"""Secrets of an address: ``scheme://user:password@host?token=...``."""
+PASSWORD = re.compile(r"(?<=://)([^/@:\s]*):\S+@|(?<=://)()[^/@\s]+@")
+TOKEN = re.compile(r"([?&;][\w-]*(?:token|key|password|pwd|secret)=)[^&;\s]+", re.IGNORECASE)
+"""Secrets of an address: ``scheme://user:password@host?token=...``, ``scheme://token@host``; a password may hold @."""
 
 
 class ExportFailed(UserWarning):
@@ -86,7 +86,7 @@ def export_sweep(name: str, folder: Path, uri: str | None = None) -> ExportResul
 
 def hide_secrets(text: str) -> str:
     """Text with *** for passwords and tokens in addresses."""
-    return TOKEN.sub(r"\1***", PASSWORD.sub(r"\1:***@", text))
+    return TOKEN.sub(r"\1***", PASSWORD.sub(lambda found: f"{found[1]}:***@" if found[1] is not None else "***@", text))
 
 
 def export_to_all(names: Sequence[str], folder: Path) -> None:

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from gdbench.results.statuses import WITHOUT_RESULT
+
 __all__ = ["PROJECT", "Curves", "ExportResult", "RunPayload", "SweepPayload"]
 
 
@@ -50,7 +52,7 @@ class RunPayload:
     @property
     def is_failed(self) -> bool:
         """Whether the run did not complete."""
-        return self.tags["status"] in ("failed", "unavailable")
+        return self.tags["status"] in WITHOUT_RESULT
 
 
 @dataclass(frozen=True)

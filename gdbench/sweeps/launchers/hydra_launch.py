@@ -14,11 +14,12 @@ from omegaconf import DictConfig, open_dict
 from gdbench.config.compose import Composed
 from gdbench.config.hydra_plugins import register_configs
 from gdbench.config.overrides import escape_interpolations, format_override
-from gdbench.sweeps.job_spec import Job
+from gdbench.sweeps.job import Job
 from gdbench.sweeps.launchers import require_installed
 from gdbench.sweeps.launchers.subprocess_host import ImportableFunction, Request, launch_in_subprocess
 from gdbench.sweeps.machine_lock import lock_machine
 from gdbench.sweeps.planner import make_job
+from gdbench.sweeps.time_limit import own_process
 
 __all__ = ["HydraLaunch", "choose_launch", "run_worker"]
 
@@ -66,9 +67,10 @@ def run_worker(config: DictConfig) -> float:
     """Run one cell in a launcher's worker and return its metric; what is raised becomes the reason of failed rows."""
     from gdbench.analysis.tuning_metric import score_cell
     from gdbench.results.load import load_part
-    from gdbench.sweeps.job import run_job
+    from gdbench.sweeps.job_runner import run_job
 
     register_configs()
+    own_process()
     hydra = HydraConfig.get()
     overrides = [str(override) for override in hydra.overrides.task if not str(override).startswith("part=")]
     choices = {str(group): str(choice) for group, choice in hydra.runtime.choices.items()}

@@ -27,6 +27,7 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig
 
 from gdbench.config.hydra_plugins import register_configs
+from gdbench.errors import TimeLimitReached, to_one_line
 from gdbench.results.atomic import replace_atomically
 from gdbench.sweeps.launchers import install
 
@@ -79,7 +80,7 @@ def launch_in_subprocess(request: Request, folder: Path, meanwhile: Callable[[],
         while process.poll() is None:
             meanwhile()
             time.sleep(POLL_S)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, TimeLimitReached):
         process.send_signal(signal.SIGINT)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(GRACE_S)
@@ -119,7 +120,7 @@ def _read_reasons(folder: Path, jobs: int) -> Mapping[int, str]:
 
 def shorten(text: object) -> str:
     """A text as one line of at most 300 characters."""
-    return " ".join(str(text).split())[:300]
+    return to_one_line(text, 300)
 
 
 # ---------------------------------------------------------------------------------------------------- the subprocess

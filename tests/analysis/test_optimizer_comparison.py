@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.tiers import count_examples
 
-from gdbench.analysis.paired_comparison import NOT_COMPARABLE, TOO_FEW, compare_sides
-from gdbench.analysis.run_matching import match_runs
+from gdbench.analysis.optimizer_comparison import NOT_COMPARABLE, TOO_FEW, compare_optimizers
+from gdbench.analysis.run_comparison import compare_runs
 from gdbench.analysis.winners import MIN_SEEDS
 from gdbench.results.costs import select_comparable
 
@@ -51,7 +51,7 @@ def both(a: list[dict[str, Any]], b: list[dict[str, Any]], cost: str = "gradient
     """What became of each optimizer from a to b in one cost."""
     rows = [{**row, "side": side} for side, runs in (("a", a), ("b", b)) for row in runs]
     table = pd.DataFrame([{**row, "run_id": str(place)} for place, row in enumerate(rows)])
-    found = compare_sides(select_comparable(table, ["side"]))
+    found = compare_optimizers(select_comparable(table, ["side"]))
     return found[found["cost"] == cost].set_index("optimizer")
 
 
@@ -93,8 +93,8 @@ def test_a_side_that_stays_is_better_than_one_that_left_the_target_again() -> No
     runs = [pd.DataFrame([{**row, "run_id": "0"}]) for row in (a[0], b[0])]
 
     assert found[["outcome", "a", "b", "standing_a", "standing_b"]].tolist() == ["worse", 10, 3, "stays", "left"]
-    assert match_runs(*runs)["verdict"].tolist() == ["worse"]
-    assert match_runs(*runs[::-1])["verdict"].tolist() == ["better"]
+    assert compare_runs(*runs)["verdict"].tolist() == ["worse"]
+    assert compare_runs(*runs[::-1])["verdict"].tolist() == ["better"]
 
 
 def test_six_seeds_decide_by_their_ratios() -> None:
@@ -127,7 +127,7 @@ def test_no_two_times_are_better_or_worse(a: float, b: float, drift: float) -> N
         for time, reference in ((a, 1.0), (b, drift))
     ]
     found = both(rows[:1], rows[1:], "seconds").loc["gd"]
-    run = match_runs(*(pd.DataFrame([{**row, "run_id": "0"}]) for row in rows)).iloc[0]
+    run = compare_runs(*(pd.DataFrame([{**row, "run_id": "0"}]) for row in rows)).iloc[0]
 
     assert found["outcome"] == run["time_verdict"] == NOT_COMPARABLE
     assert (found["a"], found["b"]) == (run["time_to_target_s_a"], run["time_to_target_s_b"]) == (a, b)

@@ -15,7 +15,7 @@ from gdbench.analysis.winners import ALPHA, MIN_SEEDS
 from gdbench.results.ranking import KEYS, OUTCOMES, rank_configurations
 from gdbench.results.values import to_floats
 
-__all__ = ["NOT_COMPARABLE", "TOO_FEW", "VERDICTS", "compare_sides"]
+__all__ = ["NOT_COMPARABLE", "TOO_FEW", "VERDICTS", "compare_optimizers"]
 
 TOO_FEW = "not enough to tell"
 NOT_COMPARABLE = "not comparable across processes: use gate"
@@ -30,7 +30,7 @@ Interval = tuple[float, float]
 NONE: Interval = (np.nan, np.nan)
 
 
-def compare_sides(compared: pd.DataFrame) -> pd.DataFrame:
+def compare_optimizers(compared: pd.DataFrame) -> pd.DataFrame:
     """One row per problem, optimizer and cost (steps, gradients, seconds).
 
     Input: comparable runs with ``side`` a or b. Columns: a and b (median cost over seeds to the target of that side's

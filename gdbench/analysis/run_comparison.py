@@ -5,23 +5,23 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from gdbench.analysis.paired_comparison import NOT_COMPARABLE
+from gdbench.analysis.optimizer_comparison import NOT_COMPARABLE
 from gdbench.results.costs import select_comparable
 from gdbench.results.run_outcomes import has_settled
 from gdbench.results.statuses import SOUND, STATUS_RANK
 from gdbench.results.values import to_floats
 
-__all__ = ["VERDICTS", "match_runs"]
+__all__ = ["RUN_VERDICTS", "compare_runs"]
 
-VERDICTS = ("better", "worse", "changed", "same", "only a", "only b")
+RUN_VERDICTS = ("better", "worse", "changed", "same", "only a", "only b")
 EXACT_COLUMNS = ("status", "steps_to_target", "gradient_evals_to_target", "final_gap", "final_loss")
 KEYS = ["problem", "solver", "configuration", "seed"]
 
 
-def match_runs(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
+def compare_runs(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
     """Runs of two sweeps, matched by problem, solver, configuration and seed; names are made over both tables.
 
-    Columns: those keys; verdict (one of VERDICTS); status, steps_to_target, gradient_evals_to_target, final_gap and
+    Columns: those keys; verdict (one of RUN_VERDICTS); status, steps_to_target, gradient_evals_to_target, final_gap and
     final_loss of each (``_a``, ``_b``); steps_ratio and gradients_ratio (b over a); for information, time_to_target_s
     of each and step_ratio (of the step times, each divided by the reference loop of its own process), and time_verdict,
     which is NOT_COMPARABLE wherever both were timed.

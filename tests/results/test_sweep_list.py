@@ -26,7 +26,6 @@ from support.tiers import representatives
 import gdbench
 from gdbench.errors import UsageError, format_install_command
 from gdbench.results import sweep_folder
-from gdbench.results.catalog import find_sweep
 from gdbench.results.columns import COLUMNS
 from gdbench.results.costs import select_comparable
 from gdbench.results.index import FOLDER, open_index
@@ -35,6 +34,7 @@ from gdbench.results.load import load
 from gdbench.results.query import parse_query
 from gdbench.results.ranking import rank_configurations, select_best
 from gdbench.results.sweep_list import get_query_types, list_sweeps
+from gdbench.results.sweep_lookup import find_sweep
 
 ROOT = Path(__file__).parents[2]
 
