@@ -13,6 +13,7 @@ __all__ = [
     "UsageError",
     "describe_exception",
     "did_you_mean",
+    "find_similar",
     "format_count",
     "format_install_command",
     "format_range",
@@ -52,14 +53,19 @@ class TimeLimitReached(BaseException):
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Word a suggestion, `` Did you mean a or b?``; empty where no known word is similar."""
+    similar = find_similar(word, known)
+    return f" Did you mean {' or '.join(similar)}?" if similar else ""
+
+
+def find_similar(word: str, known: Iterable[str]) -> list[str]:
+    """The known words that a mistyped one most likely means, the likeliest first; empty where none is similar."""
     known = list(dict.fromkeys(known))  # two sweeps may have one name
     tail = word.lower().rpartition(".")[2]
     if same := [name for name in known if name.lower() in (word.lower(), tail)]:
-        return f" Did you mean {' or '.join(same)}?"
+        return same
     near = difflib.get_close_matches(word, known, n=3, cutoff=0.55)
     similarity = [difflib.SequenceMatcher(None, name, word).ratio() for name in near]
-    best = [name for name, share in zip(near, similarity, strict=True) if share > similarity[0] - SIMILARITY_MARGIN]
-    return f" Did you mean {' or '.join(best)}?" if best else ""
+    return [name for name, share in zip(near, similarity, strict=True) if share > similarity[0] - SIMILARITY_MARGIN]
 
 
 class NotMeasured(Exception):
@@ -67,14 +73,14 @@ class NotMeasured(Exception):
 
 
 def format_install_command(extra: str) -> str:
-    """Word the shell command that installs an extra: ``pip install -e '/my/gdbench[mlflow]'``.
+    """Word the shell command that installs an extra: ``pip install -c constraints.txt -e '.[mlflow]'``, with paths.
 
     gdbench is on no package index yet: in an editable checkout the command names its folder, elsewhere the URL of the
-    repository in the package's metadata.
+    repository in the package's metadata. The versions are those of the checkout's ``constraints.txt``.
     """
     checkout = Path(__file__).parents[1]
     if (checkout / "pyproject.toml").is_file():
-        return f"pip install -e '{checkout}[{extra}]'"
+        return f"pip install -c '{checkout / 'constraints.txt'}' -e '{checkout}[{extra}]'"
     return f"pip install 'gdbench[{extra}] @ git+{_repository()}'"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -38,7 +39,7 @@ def compare(
             raise UsageError("compare --settings prints lines: leave out --format, --to and --open, or --settings.")
         _print_differences(a, b, outputs, json)
         return
-    places = find_place(a, outputs), find_place(b, outputs)
+    places = _find_sweep_places(a, b, outputs)
     if json:
         from gdbench.analysis.run_comparison import compare_runs
         from gdbench.report.json_format import runs_as_json
@@ -56,6 +57,23 @@ def compare(
             output_folder("compare", places, outputs),
             build_comparison,
         )
+
+
+def _find_sweep_places(a: str, b: str, outputs: Path) -> tuple[Path, Path]:
+    """The folders of two sweeps; ``UsageError`` that names --settings where a word is a run."""
+    from gdbench.results.run_lookup import has_run
+    from gdbench.results.sweep_lookup import SweepNotFound
+
+    try:
+        return find_place(a, outputs), find_place(b, outputs)
+    except SweepNotFound:
+        run = next((word for word in (a, b) if has_run(word, outputs)), None)
+        if run is None:
+            raise
+        command = shlex.join(["python", "-m", "gdbench", "compare", a, b, "--settings"])
+        raise UsageError(
+            f"{run} is a run, and compare reports on sweeps. What differs between two runs is told by: {command}"
+        ) from None
 
 
 def _print_differences(a: str, b: str, outputs: Path, json: bool) -> None:

@@ -16,9 +16,24 @@ __all__ = ["export"]
 PYTEST_BENCHMARK = "pytest-benchmark"
 
 
+def _check_target(target: str) -> str:
+    """The target itself; ``UsageError`` for an unknown one, also where the sweep is missing."""
+    from gdbench.results.export import TRACKERS
+
+    known = (*TRACKERS, PYTEST_BENCHMARK)
+    if target not in known:
+        raise UsageError(f"export {target} is not known.{did_you_mean(target, known)} Allowed: {', '.join(known)}.")
+    return target
+
+
 def export(
     tracker: Annotated[
-        str, typer.Argument(metavar="TRACKER", help="mlflow, wandb, trackio, tensorboard or pytest-benchmark")
+        str,
+        typer.Argument(
+            metavar="TRACKER",
+            help="mlflow, wandb, trackio, tensorboard or pytest-benchmark",
+            callback=_check_target,
+        ),
     ],
     sweep: SweepName,
     uri: Annotated[
@@ -34,17 +49,13 @@ def export(
     """Copy a finished sweep to a tracker: parameters, metrics, curves, statuses and report.
 
     Exports can be repeated and resumed: runs that the tracker has already are left as they are. Each tracker needs its
-    extra, such as pip install -e '.[mlflow]', and reads its own environment variables: MLFLOW_TRACKING_URI, WANDB_MODE,
-    TRACKIO_DIR. Without them everything stays on this machine.
+    extra, such as pip install -c constraints.txt -e '.[mlflow]', and reads its own environment variables:
+    MLFLOW_TRACKING_URI, WANDB_MODE, TRACKIO_DIR. Without them everything stays on this machine.
 
     pytest-benchmark writes the times of a timed sweep as JSON, for pytest-benchmark compare and its dashboards.
     """
-    from gdbench.results.export import TRACKERS
     from gdbench.results.sweep_lookup import find_sweep
 
-    known = (*TRACKERS, PYTEST_BENCHMARK)
-    if tracker not in known:
-        raise UsageError(f"export {tracker} is not known.{did_you_mean(tracker, known)} Allowed: {', '.join(known)}.")
     place = str(expand_user(uri)) if uri and uri.startswith("~") else uri  # a server is no path
     if tracker == PYTEST_BENCHMARK:
         _write_benchmarks(find_sweep(sweep, outputs), Path(place or f"{PYTEST_BENCHMARK}.json"), json)

@@ -42,18 +42,20 @@ class GateGroup(TyperGroup):
 
 gate = typer.Typer(cls=GateGroup, add_completion=False, rich_markup_mode=None, invoke_without_command=True)
 
-Suite = Annotated[str, typer.Option(help="the series: conf/gate/NAME.yaml, or gate/NAME.yaml of your own folder")]
+Suite = Annotated[
+    str, typer.Option(metavar="NAME", help="the series: conf/gate/NAME.yaml, or gate/NAME.yaml of your own folder")
+]
 ConfigDir = Annotated[Path | None, typer.Option(help="a folder of your own in this repository, as for a sweep", **PATH)]
-Only = Annotated[list[str] | None, typer.Option(help="series by name or pattern; may be repeated")]
-Outputs = Annotated[str, typer.Option(help="folder of the reports")]
-Reason = Annotated[str, typer.Option(help="why the change is intended")]
+Only = Annotated[list[str] | None, typer.Option(metavar="SERIES", help="series by name or pattern; may be repeated")]
+Outputs = Annotated[str, typer.Option(metavar="DIR", help="folder of the reports")]
+Reason = Annotated[str, typer.Option(metavar="TEXT", help="why the change is intended")]
 
 
 @gate.callback()
 def compare(
     context: typer.Context,
     base: Annotated[
-        str | None, typer.Option(help="a git revision; default: the merge base with the default branch")
+        str | None, typer.Option(metavar="REF", help="a git revision; default: the merge base with the default branch")
     ] = None,
     suite: Suite = "default",
     config_dir: ConfigDir = None,
@@ -65,8 +67,8 @@ def compare(
         Path | None, typer.Option(help="a CSV of exact measures to compare with, instead of a base", **PATH)
     ] = None,
     allow_same: Annotated[bool, typer.Option("--allow-same", help="compare identical trees too")] = False,
-    time: Annotated[str, typer.Option(help="the time layer: gate, advise or off")] = "gate",
-    inconclusive: Annotated[str, typer.Option(help="fail (exit 3) or warn")] = "fail",
+    time: Annotated[str, typer.Option(metavar="MODE", help="the time layer: gate, advise or off")] = "gate",
+    inconclusive: Annotated[str, typer.Option(metavar="MODE", help="fail (exit 3) or warn")] = "fail",
     outputs: Outputs = "outputs",
     quiet: Annotated[bool, typer.Option("--quiet", help="no table")] = False,
     json: Annotated[bool, typer.Option("--json", help="the report as JSON on standard output")] = False,
@@ -150,7 +152,7 @@ def accept(
 def bisect(
     good: Annotated[str, typer.Argument(metavar="GOOD", help="a revision that passes")],
     bad: Annotated[str, typer.Argument(metavar="BAD", help="a later one that fails")] = "HEAD",
-    layer: Annotated[str, typer.Option(help="exact or time")] = "exact",
+    layer: Annotated[str, typer.Option(metavar="LAYER", help="exact or time")] = "exact",
     suite: Suite = "default",
     config_dir: ConfigDir = None,
     only: Only = None,
@@ -172,8 +174,10 @@ def bisect(
 
 @gate.command()
 def calibrate(
-    hours: Annotated[float | None, typer.Option(help="stop after this time")] = None,
-    rounds: Annotated[int | None, typer.Option(help="replicates of every series; 20 without --hours")] = None,
+    hours: Annotated[float | None, typer.Option(metavar="HOURS", help="stop after this time")] = None,
+    rounds: Annotated[
+        int | None, typer.Option(metavar="N", help="replicates of every series; 20 without --hours")
+    ] = None,
     suite: Suite = "default",
     config_dir: ConfigDir = None,
     only: Only = None,

@@ -31,17 +31,17 @@ FORMER_VERBS = {
 HELP = f"""gdbench {__version__}: which gradient-descent variant, at which learning rate and
 dtype, gets there first?
 
-Usage: python -m gdbench [run] [-m] [KEY=VALUE ...]   run, measure and compare
+Usage: python -m gdbench [run] [KEY=VALUE ...]        run, measure and compare
        python -m gdbench VERB ...                     work with the results
 
 Run
   python -m gdbench
                     the notebook's loop: (x-2)² from 10, lr 0.1, 100 steps
-  python -m gdbench -m lr=0.01,0.1
+  python -m gdbench lr=0.01,0.1
                     a sweep: two learning rates, one table
-  python -m gdbench -m optimizer=gd,adam impl=manual,torch lr=1e-4,1e-3 \\
+  python -m gdbench optimizer=gd,adam impl=manual,torch lr=1e-4,1e-3 \\
       objective=rosenbrock
-  python -m gdbench -m objective=quadratic objective.condition=10,100 \\
+  python -m gdbench objective=quadratic objective.condition=10,100 \\
       'lr=tag(log,interval(1e-3,1))' points=50
   python -m gdbench tune optimizer=gd,adam objective=rosenbrock steps=3000
                     the best of 100 learning rates of each optimizer
@@ -66,6 +66,9 @@ Keys
   target, target_loss
                     the relative gap, or the absolute loss, that "steps to
                     target" refers to
+  target_metric, judge_every
+                    of training: the metric to reach, such as
+                    'held_out.accuracy>=0.95', and how often it is judged
   metric            what tune and Optuna rank by: steps_to_target,
                     gradient_evals_to_target, time_to_target, steps_to_settle,
                     final_gap, best_gap, final_loss, best_loss; runs that stay
@@ -86,7 +89,7 @@ Keys
   experiment, tracker
 
 Verbs (python -m gdbench VERB --help explains one)
-  run [-m] [KEY=VALUE ...] [--dry-run]
+  run [KEY=VALUE ...] [--dry-run]
                     a run or a sweep; the word run may be left out. --dry-run
                     lists the cells (done, failed, stale or missing) and how
                     long they will take
@@ -124,14 +127,16 @@ Verbs (python -m gdbench VERB --help explains one)
                     a step, or run slower? For CI: gate --help
 
 Options
-  -m, --multirun    a sweep over values with commas: lr, seed and numbers of the
-                    optimizer become lanes of one cell, all else becomes cells
+  -m, --multirun    a sweep, which several values (lr=0.01,0.1) are without it:
+                    lr, seed and numbers of the optimizer become lanes of one
+                    cell, all else becomes cells; --run forbids it
   --dry-run         list the cells, and run nothing
   --config-dir DIR  a folder of your own with objective/*.yaml, optimizer/*.yaml
                     and the Python modules they name
   hydra/sweeper=optuna
-                    with -m: Optuna proposes the cells
-                    (hydra.sweeper.n_trials=20; pip install -e '.[optuna]')
+                    in a sweep: Optuna proposes the cells
+                    (hydra.sweeper.n_trials=20; needs
+                    pip install -c constraints.txt -e '.[optuna]')
   --all-runs        one row per run, instead of one for all seeds of a
                     configuration
   --quiet           print no progress and no table

@@ -27,6 +27,9 @@ def describe_mistake(error: Any, words: Sequence[str]) -> str:
     context = getattr(error, "ctx", None)
     path = context.command_path if context else f"python -m gdbench {words[0]}"
     message = _describe_missing(error, path) or " ".join(str(error.format_message()).split()).rstrip(".")
+    if possible := re.search(r" \(Possible options: (.*)\)$", message):
+        near = " or ".join(possible[1].split(", "))
+        message = f"{message[: possible.start()]}. Did you mean {near}?"
     if (unknown := re.match("No such command '(.*?)'", message)) and unknown[1] in FORMER_GATE_VERBS:
         message = f"gate {unknown[1]} is not a verb. Did you mean {FORMER_GATE_VERBS[unknown[1]]}?"
     if (option := getattr(error, "option_name", "")) in FORMER_OPTIONS:

@@ -17,7 +17,7 @@ Outputs = Annotated[Path, typer.Option(help="the folder that holds the sweeps", 
 Json = Annotated[bool, typer.Option("--json", help="print the result as JSON")]
 ConfigDir = Annotated[Path | None, typer.Option(help="a folder with objectives and optimizers of your own", **PATH)]
 SweepName = Annotated[
-    str, typer.Argument(metavar="SWEEP", help="a sweep: its folder, its name, or the start of its date and time")
+    str, typer.Argument(metavar="SWEEP", help="the folder of a sweep, its name, or the start of its date and time")
 ]
 SweepNames = Annotated[
     list[str], typer.Argument(metavar="SWEEP", help="sweeps: folders or names, as sweeps lists them")

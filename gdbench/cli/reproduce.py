@@ -57,7 +57,8 @@ def list_lines(repeat: Reproduction) -> list[str]:
 
     points = f" and {repeat.points} trace points" if repeat.points else ""
     if repeat.same:
-        verdict = f"Reproduced: {repeat.columns} deterministic columns{points} are identical."
+        again = " it fails again;" if repeat.fails else ""
+        verdict = f"Reproduced:{again} {repeat.columns} deterministic columns{points} are identical."
     else:
         step = "" if repeat.first_step is None else f"; the trajectory first differs at step {repeat.first_step}"
         verdict = f"Not reproduced: {len(repeat.results)} of {repeat.columns} deterministic columns differ{step}."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,8 +12,6 @@ from gdbench.errors import UsageError
 
 __all__ = ["show"]
 
-RUN_ID = re.compile(r"[0-9a-f]{0,16}")
-"""What the start of a run_id may look like."""
 NO_CONFIGURATION = "(no configuration file)\n"
 
 
@@ -52,7 +49,7 @@ def _find(word: str | None, outputs: Path) -> tuple[Path | None, Any]:
     try:
         return find_sweep(word, outputs), None
     except UsageError as error:
-        if RUN_ID.fullmatch(word) and has_run(word, outputs):
+        if has_run(word, outputs):
             return None, find_run(word, outputs)
         if not isinstance(error, SweepNotFound):
             raise

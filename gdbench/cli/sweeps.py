@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from gdbench.cli.archive import archive, restore, rm
+from gdbench.cli.help import FORMER_VERBS, VERBS
 from gdbench.cli.label import label
 from gdbench.cli.options import OUTPUTS, Outputs
 from gdbench.cli.watch import watch
@@ -21,6 +22,13 @@ if TYPE_CHECKING:
 
 __all__ = ["sweeps"]
 
+MEANT = {
+    **FORMER_VERBS,
+    **dict.fromkeys(("ls", "list"), "sweeps, which lists all of them"),
+    **dict.fromkeys(("delete", "remove"), "sweeps rm"),
+    **dict.fromkeys(("rename", "untag"), "sweeps label"),
+}
+"""What to write in place of words that other tools, or earlier versions, use."""
 LIMIT = 20
 """Sweeps shown in a terminal by default."""
 NEWEST_FIRST = "-when"
@@ -47,9 +55,19 @@ class QueryOrVerb(TyperGroup):
         return bool(words) and words[0] in self.commands
 
     def _check_first_word(self, word: str) -> None:
-        """``UsageError`` for a mistyped verb; a condition has a sign in it."""
-        if word.isalpha() and (near := did_you_mean(word, self.commands)):
-            raise UsageError(f"sweeps {word} is not known.{near} A query is COLUMN=VALUE, such as optimizer=adam.")
+        """``UsageError`` for a word that is no verb; a condition has a sign in it."""
+        if not word.isalpha():
+            return
+        if word in MEANT:
+            near = f" Did you mean {MEANT[word]}?"
+        elif word in VERBS:
+            near = f" Did you mean {word} SWEEP, without sweeps?"
+        else:
+            near = did_you_mean(word, self.commands)
+        raise UsageError(
+            f"sweeps {word} is not known.{near} Allowed: {', '.join(self.commands)}, or a query COLUMN=VALUE, such as"
+            " optimizer=adam."
+        )
 
 
 sweeps = typer.Typer(
@@ -93,9 +111,7 @@ def list_sweeps(
     if sql is not None and (query or limit is not None or sort != NEWEST_FIRST):
         raise UsageError("--sql stands alone: put the query, the order and the limit into the statement.")
     if not outputs.is_dir():
-        raise UsageError(
-            f"--outputs {outputs} is no folder. Run a sweep first, such as python -m gdbench -m lr=0.01,0.1."
-        )
+        raise UsageError(f"--outputs {outputs} is no folder. Run a sweep first, such as python -m gdbench lr=0.01,0.1.")
     from gdbench.results.index import open_index
 
     with open_index(outputs, lambda words: typer.echo(f"gdbench: {words}", err=True)) as index:

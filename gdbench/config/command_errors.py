@@ -115,13 +115,13 @@ def describe_option(message: str) -> str:
 
 
 def describe_sweep(override: str) -> str:
-    """The error line for several values without ``-m``."""
+    """The error line for several values with ``--run``, which asks for one."""
     key, _, values = override.partition("=")
     several = (key in LISTS or key.startswith("optimizer.")) and not re.search(r"[(\[{]", values) and "," in values
     written = f", or write a list such as {key}=[{values}]" if several else ""
     if key in LISTS and not several:
         written = f", or write a list such as {key}=[{'0,1' if key == 'seed' else '0.01,0.1'}]"
-    return f"{override} is a sweep: add -m{written}."
+    return f"{override} is a sweep: leave out --run{written}."
 
 
 def describe_unreadable(override: str) -> str:

@@ -246,7 +246,7 @@ def _check_option(override: Override) -> None:
     if isinstance(value, list):
         names = ",".join(name for name in value if isinstance(name, str)) or "A,B"
         raise UsageError(
-            f"{override.input_line} is a list, and a run has one {group}: for a run of each write -m {group}={names}."
+            f"{override.input_line} is a list, and a run has one {group}: for a run of each write {group}={names}."
         )
     if value is not None or group != "experiment":
         raise UsageError(describe_choice(str(override.input_line), group, value))

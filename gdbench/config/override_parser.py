@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 
@@ -16,6 +17,8 @@ from gdbench.errors import UsageError
 __all__ = ["parse_overrides"]
 
 FUNCTIONS = create_functions()
+MAX_LEVELS = 20
+"""Brackets within brackets: many more, and reading them or setting them would exceed Python's stack."""
 INTEGER = r"[+-]?(?:0|[1-9]\d*)"
 NUMBER = rf"(?:{INTEGER}\.?|[+-]?(?:0|[1-9]\d*)?\.\d+)(?:[eE][+-]?\d+)?"
 NUMBERS = re.compile(rf"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)=(\[?)({NUMBER}(?:,{NUMBER})+)(\]?)")
@@ -28,13 +31,18 @@ def parse_overrides(words: Sequence[str], loader: ConfigLoader | None = None) ->
     parser = OverridesParser(FUNCTIONS, loader)
     if long := next(filter(INTEGER_BEYOND_FLOAT.search, words), None):
         raise UsageError(f"{long} holds a number beyond 1.8e308, the largest of a float64: give a smaller one.")
+    if deep := next((word for word in words if _count_levels(word) > MAX_LEVELS), None):
+        raise UsageError(f"{deep} cannot be read: its brackets are nested too deep.")
     try:
         return [_parse_numbers(word, loader) or parser.parse_overrides([word])[0] for word in words]
     except OverrideParseException as error:
         raise UsageError(describe_unreadable(str(error.override))) from None
-    except RecursionError:
-        deepest = max(words, key=lambda word: word.count("[") + word.count("{") + word.count("("))
-        raise UsageError(f"{deepest} cannot be read: its brackets are nested too deep.") from None
+
+
+def _count_levels(word: str) -> int:
+    """How deep the brackets of a word are nested."""
+    brackets = re.findall(r"[\[{(\]})]", word)
+    return max(itertools.accumulate(1 if bracket in "[{(" else -1 for bracket in brackets), default=0)
 
 
 def _parse_numbers(word: str, loader: ConfigLoader | None) -> Override | None:

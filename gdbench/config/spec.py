@@ -236,7 +236,7 @@ def _check_no_lists(config: Mapping[str, Any]) -> None:
             given = ",".join(map(format_for_message, value))
             instead = f"a sweep has one {name}; give one value"
             if name not in SWEEP_SETTINGS:
-                instead = f"and a run has one {name}: for a run of each write -m {name}={given or 'A,B'}"
+                instead = f"and a run has one {name}: for a run of each write {name}={given or 'A,B'}"
             raise UsageError(f"{name}=[{given}] is a list{':' if name in SWEEP_SETTINGS else ','} {instead}.")
 
 

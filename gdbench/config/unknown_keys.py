@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 
 from gdbench.config.command_errors import LINE, read_option_files
 from gdbench.config.schema import GROUPS, SETTINGS
-from gdbench.errors import did_you_mean, list_few
+from gdbench.errors import did_you_mean, find_similar, list_few
 
 __all__ = ["describe_choice", "describe_object", "describe_unknown_key", "list_options"]
 
@@ -26,6 +26,10 @@ SEVERAL = 4
 """Options with a key that an error line names."""
 MANY = 25
 """Groups with more options are listed by a verb instead."""
+KEY = re.compile(r"^(\w+):", re.MULTILINE)
+"""A setting in the file of an option."""
+HIDDEN = ("_target_", "manual", "torch", "default_lr", "defaults")
+"""What such a file holds for gdbench alone."""
 LISTED = {"objective": "python -m gdbench list objectives", "optimizer": "python -m gdbench list optimizers"}
 
 
@@ -55,7 +59,8 @@ def describe_unknown_key(key: str, chosen: Mapping[str, str] | None = None, know
         return _describe_below(key, chosen or {}, known)
     names = [f"{group}.{key}" for group in GROUPS if _list_options_with(group, key)]
     names = [SYNONYMS[key], *names] if key in SYNONYMS else names
-    meant = f" Did you mean {' or '.join(names)}?" if names else did_you_mean(key, SETTINGS)
+    names = names or find_similar(key, SETTINGS) or _find_similar_below(key)
+    meant = f" Did you mean {' or '.join(names)}?" if names else ""
     if key.replace("-", "_") == "config_dir":
         meant = " Did you mean the option --config-dir FOLDER?"
     return f"{key} is not a setting.{meant} Allowed: {', '.join(SETTINGS)}."
@@ -69,12 +74,16 @@ def _describe_below(key: str, chosen: Mapping[str, str], known: Collection[str])
         return f"{key} is not a setting: {inner}. {_list_groups()}"
     if taken := _suggest_run_setting(key):
         return f"{key} is not a setting of the chosen {group}.{taken}"
-    near = did_you_mean(name, known)
+    near, elsewhere = did_you_mean(name, known), ""
+    if not near and not _list_options_with(group, name):
+        similar = find_similar(name, _list_keys(group))
+        if len(similar) == 1:  # beta may mean beta1 as well as beta2
+            name, elsewhere = similar[0], f" Did you mean {group}.{similar[0]}?"
     options = sorted(
         (option for option in _list_options_with(group, name) if option != chosen.get(group)), key=name.__ne__
     )
     few = list_few((f"{group}={option}" for option in options), SEVERAL)
-    others = f" Those that have it: {few}." if options and not near else ""
+    others = f"{elsewhere} Those that have it: {few}." if options and not near else ""
     if group not in chosen:
         see = f"python -m gdbench {group}=NAME --cfg job -p {group}"
         return f"{key} is not a setting of the chosen {group}.{near}{others} See its settings with: {see}"
@@ -89,11 +98,23 @@ def _suggest_run_setting(key: str) -> str:
     return f" {name} is a setting of the run: write {name}=VALUE." if plain else ""
 
 
+def _find_similar_below(key: str) -> list[str]:
+    """The settings of shipped options, as ``optimizer.momentum``, that a mistyped name most likely means."""
+    keys = {group: _list_keys(group) for group in GROUPS}
+    similar = find_similar(key, [name for names in keys.values() for name in names])
+    return [f"{group}.{name}" for name in similar for group in GROUPS if name in keys[group]]
+
+
+def _list_keys(group: str) -> list[str]:
+    """The settings that any shipped option of a group has."""
+    found = (KEY.findall(text) for text in read_option_files(group).values())
+    return sorted({key for keys in found for key in keys if key not in HIDDEN})
+
+
 def _list_options_with(group: str, key: str) -> list[str]:
     """The shipped options of a group with a setting of this name."""
-    pattern = re.compile(rf"^{re.escape(key)}:", re.MULTILINE)
-    hidden = key in ("_target_", "manual", "torch", "default_lr")
-    return [] if hidden else [name for name, text in read_option_files(group).items() if pattern.search(text)]
+    options = read_option_files(group).items()
+    return [] if key in HIDDEN else [name for name, text in options if key in KEY.findall(text)]
 
 
 def _list_groups() -> str:

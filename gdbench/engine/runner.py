@@ -193,6 +193,7 @@ def _observe(cell: Cell, laned: bool, overflowing: Array, progress: ProgressCall
         # Made once, before the chunks share them.
         _ = cell.objective, cell.one_seed, cell.oracle(laned), cell.rounding, cell.varying_hyper, cell.steps_per_call
     isolation = Isolation()
+    progress(0)  # the pass begins
     attempts = _run_chunks(
         lambda rows, before_steps: observe_runs(cell, rows, laned, traced, before_steps, isolation),
         chunks,
@@ -205,6 +206,7 @@ def _observe(cell: Cell, laned: bool, overflowing: Array, progress: ProgressCall
         cell,
         progress,
     )
+    progress(0)  # it has ended: steps are reported before they are made
     pieces = [piece for attempt in attempts for piece in attempt]
     results = [result for _, result in pieces if isinstance(result, PassResult)]
     rows = [rows for rows, result in pieces if isinstance(result, PassResult)]

@@ -67,7 +67,9 @@ def find_repository(folder: Path) -> Path:
 
 
 def resolve_base(top: Path, revision: str | None, outputs: str, allow_same: bool) -> Base:
-    """The revision to compare the working tree with. Raises NotMeasured if there is none, or no difference.
+    """The revision to compare the working tree with.
+
+    Raises NotMeasured if there is none, or no difference, and UsageError for a ``revision`` that names no commit.
 
     Without a ``revision``: the merge base with the default branch; if the tree is clean and HEAD is on the default
     branch, the first parent.
@@ -86,7 +88,7 @@ def resolve_base(top: Path, revision: str | None, outputs: str, allow_same: bool
 def _resolve_named(top: Path, revision: str) -> Base:
     commit = _find_commit(top, revision)
     if commit is None:
-        raise NotMeasured(
+        raise UsageError(
             f"--base {revision} names no commit here. In a shallow clone fetch it first"
             " (actions/checkout: fetch-depth: 0)."
         )

@@ -32,7 +32,7 @@ def _describe_excluded(runs: pd.DataFrame, compared: pd.DataFrame) -> list[str]:
         )
     if unavailable.any():
         count = format_count(int(unavailable.sum()), "run was", "runs were")
-        lines.append(f"{count} unavailable on this machine: excluded from all comparisons.")
+        lines.append(f"{count} unavailable (column error says why): excluded from all comparisons.")
     if repeats := len(valid) - valid["run_id"].nunique():
         lines.append(f"{repeats} of {len(runs)} runs repeat another run with the same settings: the latest counts.")
     if copies := valid["run_id"].nunique() - len(compared):

@@ -67,7 +67,7 @@ def _sensitivity_figure(data: ReportData, table: pd.DataFrame, cost: str) -> Fig
         f" diverged or became nonfinite ({diverged})."
     )
     rule += data.impl_note
-    rule += LIMIT_RULE if table["smoothness"].notna().any() else ""
+    rule += LIMIT_RULE if len(charts.select_limits(table)) else ""
     chart = charts.draw_sensitivity(table, data.style, cost)
     return Figure(name, title, rule, table, chart, cost, "sensitivity")
 

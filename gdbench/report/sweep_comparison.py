@@ -77,14 +77,15 @@ def build_comparison(
     runs = compare_runs(*(inputs.runs[inputs.runs["side"] == side] for side in "ab"))
     named = replace(inputs, runs=_name_sides(inputs.runs))
     data = ComparisonData(named, _name_sides(compared))
+    names = {side: _describe_side(inputs.runs, side) for side in "ab"}
     sections = [_difference_section(table, runs), *make_sections(data, landscape)]
     return Report(
         named,
         data,
-        sentences=_comparison_sentences(table, runs),
+        sentences=[f"a is {names['a']}, b is {names['b']}.", *_comparison_sentences(table, runs)],
         summary=_comparison_table(table),
         sections=keep_sections(data, sections, on_figure),
-        places=[f"{side}: {_describe_side(inputs.runs, side)}" for side in "ab"],
+        places=[f"{side}: {name}" for side, name in names.items()],
         title="gdbench compare",
     )
 
@@ -170,7 +171,8 @@ def _change_figures(table: pd.DataFrame, cost: str) -> list[Figure]:
         return [Figure(name, title, rule, pairs, tab=cost, group="changes")]
     rule = (
         f"Cost of b over cost of a, each optimizer at its best configuration on each side. {RULES[cost]}"
-        f" {len(finite)} of {len(pairs)} pairs have a ratio: the same measure on both sides."
+        f" {len(finite)} of {format_count(len(pairs), 'pair')} have the same measure on both sides:"
+        " their ratio is drawn."
     )
     chart = draw_ratios(finite, Style.assign(finite["optimizer"]), cost)
     return [Figure(name, title, rule, pairs, chart, cost, "changes")]
@@ -217,7 +219,7 @@ def _comparison_sentences(table: pd.DataFrame, runs: pd.DataFrame) -> list[str]:
 
 def _describe_overall(pairs: pd.DataFrame, cost: str) -> str:
     if cost == "seconds":
-        return f"In seconds: {NOT_COMPARABLE}; the table has both times of {len(pairs)} pairs."
+        return f"In seconds: {NOT_COMPARABLE}; the table has both times of {format_count(len(pairs), 'pair')}."
     counts = pairs["outcome"].value_counts()
     few = pairs.loc[pairs["outcome"] == TOO_FEW, "seeds"]
     words = {**OUTCOME_WORDS, TOO_FEW: f"{format_range(few, 'seed')}: {TOO_FEW} on" if len(few) else ""}

@@ -25,7 +25,7 @@ from gdbench.results.parquet_files import READ_ERRORS, cast_columns
 from gdbench.results.ranking import KEYS, rank_configurations, select_best
 from gdbench.results.running_cells import read_marks
 from gdbench.results.sweep_folder import is_locked
-from gdbench.results.sweep_info import count_planned_cells
+from gdbench.results.sweep_info import count_planned_cells, is_search
 from gdbench.results.sweep_lookup import SweepNotFound, find_newest_sweep, find_sweep
 from gdbench.results.sweep_ranks import RANKING_COLUMNS
 from gdbench.results.user_paths import expand_user
@@ -89,7 +89,7 @@ class SweepMonitor:
             folder=self.folder,
             state=state,
             planned=planned,
-            open_end=not (self.folder / ".hydra" / "cells.json").is_file(),
+            open_end=is_search(self.folder),
             ended=len(cells),
             failed=sum(counted["failed"] > 0 for counted in cells.values()),
             statuses=sum(cells.values(), Counter()),

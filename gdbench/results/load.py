@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import shlex
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -11,13 +12,14 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gdbench.errors import UsageError, did_you_mean
+from gdbench.errors import UsageError, did_you_mean, format_count
 from gdbench.results.arrow import to_pandas
 from gdbench.results.columns import TABLE_COLUMNS, describe_columns
 from gdbench.results.damaged_files import DamagedFile
 from gdbench.results.folder_layout import find_part_files, find_sweep_folders, get_part_path, is_sweep
 from gdbench.results.parquet_files import Table, add_missing_columns, read_table
 from gdbench.results.schema_union import concat_tables
+from gdbench.results.sweep_info import count_planned_cells, is_search
 from gdbench.results.user_paths import expand_user
 
 __all__ = ["SkippedFile", "find_origin_folders", "load", "load_cells", "load_part", "load_statuses", "read_sweep_table"]
@@ -70,6 +72,8 @@ def load(
     named = set(sources)
     tables = [rows for place in places if (rows := _read_source(place, table, columns, place in named)) is not None]
     if not tables:
+        if len(places) == 1 and is_sweep(places[0]) and table == "runs":
+            raise UsageError(_describe_empty(places[0]))
         raise UsageError(
             f"nothing to load at {', '.join(map(str, sources))}: no {table}.parquet is there. Run a sweep first."
         )
@@ -78,6 +82,20 @@ def load(
     origins = [str(source.absolute()) for source in sources]
     rows.attrs["folder"] = origins[0] if len(origins) == 1 else origins
     return rows
+
+
+def _describe_empty(folder: Path) -> str:
+    """The error line for a sweep without rows: whether it runs, how many cells it has, how to resume it."""
+    from gdbench.results.sweep_folder import is_locked  # which imports this module
+
+    planned = count_planned_cells(folder)
+    cells = "its cell" if planned == 1 else f"the first of its {format_count(planned, 'cell')}"
+    if is_locked(folder):
+        watch = shlex.join(["python", "-m", "gdbench", "sweeps", "watch", str(folder)])
+        return f"{folder} has no rows yet: it runs, and {cells} has not ended. Follow it: {watch}."
+    resume = shlex.join(["python", "-m", "gdbench", f"resume={folder}"])
+    again = "Start the search again." if is_search(folder) else f"Resume it: {resume}."
+    return f"{folder} has no rows: it was interrupted before {cells} had ended. {again}"
 
 
 def find_origin_folders(origin: str | Sequence[str]) -> list[Path]:

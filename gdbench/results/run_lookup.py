@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -17,6 +18,9 @@ from gdbench.results.sweep_ranks import SWEEP_NUMBER
 
 __all__ = ["find_run", "find_sweep_of_run", "has_run", "load_trace"]
 
+RUN_ID = re.compile(r"[0-9a-f]{0,16}")
+"""What the start of a run_id may look like."""
+
 
 def find_run(run: str, folder: Path) -> pd.Series:
     """Latest row of the run whose run_id begins with ``run``; ``UsageError`` where not exactly one run does."""
@@ -30,7 +34,13 @@ def find_run(run: str, folder: Path) -> pd.Series:
 
 def has_run(start: str, folder: Path) -> bool:
     """Whether the run_id of any run in a folder begins with ``start``."""
-    return bool(_find_sweeps_with(start, folder))
+    if not RUN_ID.fullmatch(start):
+        return False
+    try:
+        runs = load(_find_sweeps_with(start, folder), columns=["run_id"])
+    except UsageError:  # no sweep
+        return False
+    return bool(runs["run_id"].str.startswith(start, na=False).any())
 
 
 def _find_sweeps_with(start: str, folder: Path) -> list[Path]:

@@ -13,7 +13,7 @@ from gdbench.results.damaged_files import DamagedFile, read_json
 from gdbench.results.environment_file import parse_folder_time, read_environment
 from gdbench.results.folder_layout import PARTS, walk_sweeps
 
-__all__ = ["SweepInfo", "compute_signatures", "count_planned_cells", "read_sweep_info"]
+__all__ = ["SweepInfo", "compute_signatures", "count_planned_cells", "is_search", "read_sweep_info"]
 
 TABLE = "runs.parquet"
 SIGNATURE_FILES = (TABLE, PARTS, "environment.json")
@@ -81,6 +81,11 @@ def _describe_machine(environment: Mapping[str, Any]) -> str:
     cpu, count = environment.get("cpu"), environment.get("cpu_count")
     words = [f"{cpu} ×{count}" if count else str(cpu)] if cpu else []
     return " + ".join([*words, *map(str, environment.get("accelerators") or [])])
+
+
+def is_search(folder: Path) -> bool:
+    """Whether a sweep is adaptive: not all of its cells were planned when it began, and it cannot be resumed."""
+    return not (folder / ".hydra" / "cells.json").is_file()
 
 
 def count_planned_cells(folder: Path) -> int:

@@ -71,5 +71,5 @@ def find_newest_sweep(outputs: Path) -> Path:
     """Folder of the sweep that began last."""
     found = find_sweep_folders(outputs)
     if not found:
-        raise UsageError(f"{outputs} holds no sweep. Run one first, such as python -m gdbench -m lr=0.01,0.1.")
+        raise UsageError(f"{outputs} holds no sweep. Run one first, such as python -m gdbench lr=0.01,0.1.")
     return max(found, key=read_start_time)

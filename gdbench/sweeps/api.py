@@ -49,7 +49,7 @@ def sweep(
     """Run every combination of what is given and return the table of runs, typed as COLUMNS promises.
 
     ``gdbench.sweep("rosenbrock", optimizer=["gd", "adam"], impl=["manual", "torch"], lr=[1e-4, 1e-3])`` is
-    ``python -m gdbench -m objective=rosenbrock optimizer=gd,adam impl=manual,torch lr=1e-4,1e-3``: a list is an axis.
+    ``python -m gdbench objective=rosenbrock optimizer=gd,adam impl=manual,torch lr=1e-4,1e-3``: a list is an axis.
     Numbers of a group are given as ``**{"optimizer.beta1": 0.8}``. ``objective`` may be a function of one's own,
     written for one point, with ``x0``, its start (a number, a list, an array, a tensor, a dict of these, or a function
     of the seed); or an ``Objective``, which can state the minimum too. ``dtype=auto`` is then the widest floating dtype

@@ -23,6 +23,7 @@ from gdbench.config.hydra_errors import translate_error
 from gdbench.config.hydra_loader import ConfigLoader
 from gdbench.config.hydra_plugins import register_configs, register_sweeper
 from gdbench.config.hydra_settings import check_hydra_words
+from gdbench.config.override_parser import parse_overrides
 from gdbench.config.schema import GROUPS, Settings
 from gdbench.errors import UsageError
 from gdbench.sweeps.hydra_sweeper import BatchingSweeper
@@ -128,8 +129,7 @@ def _compose_and_run(task: HydraTask, command: CommandLine, seen: list[str]) -> 
     """Let Hydra compose, call callbacks, and call our task or the sweeper."""
     app = Hydra("gdbench", task.loader)
     name = command.args.config_name or CONFIG_NAME
-    mode = RunMode.MULTIRUN if command.args.multirun else _find_mode(app, name, seen)
-    if mode == RunMode.RUN:
+    if _choose_mode(app, name, command, seen) == RunMode.RUN:
         result = app.run(name, task, [*seen, "hydra.mode=RUN"]).return_value
     else:
         result = app.multirun(name, task, [*seen, "hydra.mode=MULTIRUN"])
@@ -138,15 +138,27 @@ def _compose_and_run(task: HydraTask, command: CommandLine, seen: list[str]) -> 
     return task.finished[-1] if task.finished else None
 
 
-def _find_mode(app: Hydra, name: str, seen: Sequence[str]) -> RunMode:
-    """The mode that a configuration states, where any word could name one; composing only for it takes 50 ms.
+def _choose_mode(app: Hydra, name: str, command: CommandLine, seen: Sequence[str]) -> RunMode:
+    """A sweep or a run: by -m or --run, else by the mode that a configuration states, else by whether there are axes.
 
-    No file of ``conf/`` but an experiment may state it.
+    No file of ``conf/`` but an experiment may state a mode or axes, and composing only for them takes 50 ms.
     """
+    if command.args.run or command.args.multirun:
+        return RunMode.MULTIRUN if command.args.multirun else RunMode.RUN
+    axes, fixed = _split_by_values(command.overrides)
     if name == CONFIG_NAME and not any(re.search("hydra|experiment=", word) for word in seen):
-        return RunMode.RUN
+        return RunMode.MULTIRUN if axes else RunMode.RUN
     composed = app.compose_config(name, list(seen), RunMode.MULTIRUN, validate_sweep_overrides=False)
-    return composed.hydra.mode or RunMode.RUN
+    declared = set(composed.hydra.sweeper.get("params") or ()) - fixed
+    return composed.hydra.mode or (RunMode.MULTIRUN if axes or declared else RunMode.RUN)
+
+
+def _split_by_values(words: Sequence[str]) -> tuple[set[str], set[str]]:
+    """The settings with several values or an interval, and those with one: a list or a text is one."""
+    ours = [word for word in words if not word.lstrip("+~").startswith(("hydra", "tracker="))]
+    latest = {override.key_or_group: override.is_sweep_override() for override in parse_overrides(ours)}
+    axes = {key for key, sweeps in latest.items() if sweeps}
+    return axes, set(latest) - axes
 
 
 def _run_hydra_main(task: HydraTask, words: list[str]) -> None:

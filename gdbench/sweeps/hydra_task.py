@@ -1,4 +1,4 @@
-"""The task that Hydra is given: runs the one cell of a command without -m, and tells sweepers what was asked."""
+"""The task that Hydra is given: runs the cell of a command that is no sweep, and tells sweepers what was asked."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class HydraTask:
         return score_cell(load(result.folder), str(job.config["metric"]))
 
     def _plan_one(self, config: DictConfig) -> tuple[SweepSpec, Job]:
-        """The one cell of a command line; ``UsageError`` where several values need -m."""
+        """The one cell of a command line; ``UsageError`` where --run, or a stated mode, forbids several values."""
         hydra: Any = HydraConfig.get()
         seen = [str(override) for override in hydra.overrides.task]
         try:
@@ -98,5 +98,5 @@ class HydraTask:
         except Exception as error:
             raise translate_error(error) from error
         if set(composed.axes) - set(spec.fixed_overrides):
-            raise UsageError(f"experiment={hydra.runtime.choices.get('experiment')} is a sweep: add -m.")
+            raise UsageError(f"experiment={hydra.runtime.choices.get('experiment')} is a sweep: leave out --run.")
         return spec, job

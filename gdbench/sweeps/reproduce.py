@@ -52,6 +52,8 @@ class Reproduction:
     environment: list[ValueDiff]
     stale: bool
     """Whether the key of source, data, torch and device is another one."""
+    fails: bool = False
+    """Whether the recorded run failed."""
     steady: bool = True
     """Whether a second repetition equals the first; computed only where nothing else explains a difference."""
 
@@ -69,6 +71,11 @@ def reproduce(place: Path, row: pd.Series, trust: bool = False) -> Reproduction:
     nor the user's own, without ``trust``.
     """
     forget_changes()
+    if row["status"] == "unavailable":
+        raise UsageError(
+            f"run {row['run_id']} was unavailable and computed nothing that could be reproduced ({row['error']}); run"
+            " the command that show RUN prints to try it again."
+        )
     spec = _read_spec(place, row, trust)
     position = _find_position(place, row)
     again, points = _run_again(spec, position, int(row["cell"]))
@@ -76,6 +83,7 @@ def reproduce(place: Path, row: pd.Series, trust: bool = False) -> Reproduction:
     compared = _compare(row, load_trace(place, str(row["run_id"])), again, points)
     first = Reproduction(
         **compared,
+        fails=bool(row["status"] == "failed"),
         configuration=diff_settings(row.to_frame().T, again.to_frame().T),
         sources=_diff_digests(then.get("sources"), list_source_digests(spec)),
         data=_diff_digests(then.get("data"), list_data_digests([spec])),

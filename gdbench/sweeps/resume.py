@@ -19,6 +19,7 @@ from gdbench.results import sweep_folder
 from gdbench.results.atomic import write_json
 from gdbench.results.damaged_files import DamagedFile, read_json
 from gdbench.results.environment_file import read_start_time
+from gdbench.results.labels import check_label
 from gdbench.results.load import load_cells
 from gdbench.results.statuses import WITHOUT_RESULT
 from gdbench.results.user_paths import expand_user
@@ -63,6 +64,8 @@ class ResumeRequest:
                 " Allowed: null, failed."
             )
         name, resume = (None if config[key] is None else str(config[key]) for key in ("name", "resume"))
+        if name:
+            check_label("name", name)
         outputs, resume = (None if place is None else str(expand_user(place)) for place in (config["outputs"], resume))
         return cls(outputs or "outputs", kind, name, resume, retry == "failed")
 

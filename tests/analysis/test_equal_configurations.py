@@ -36,7 +36,7 @@ def test_equal_configurations_of_one_method_are_said_to_tie(command: Callable[..
     assert f"Best: gd (manual) at lr 0.1, noise none: 31 gradients. {words}" in best
     assert f"gd (lr 0.1 noise none) is best: 31 gradients, the only method. {words}" in page
     assert "| lr 0.1 noise none | lr 0.1 noise gaussian | 31 gradients |" in page
-    assert "gd lr 0.1 noise none (2 tie), 31 gradients on notebook_manual" in listed
+    assert "gd lr 0.1 noise none (2 of its configurations tie), 31 gradients on notebook_manual" in listed
     assert json.loads(command("sweeps", "--json").out)[0]["best_tied"] == 2
 
 

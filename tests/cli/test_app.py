@@ -309,3 +309,18 @@ def test_a_name_comes_before_a_folder_without_sweeps(command: Callable[..., Any]
     assert command("sweeps", "watch", "mine", "--once").code == 0
     assert (refused.code, refused.err.count("\n")) == (2, 1)
     assert "empty" in refused.err
+
+
+def test_compare_names_its_sides_and_what_compares_runs(once: Callable[..., Path], command: Callable[..., Any]) -> None:
+    """Its first sentence says which sweep is a and which is b; of two runs it names the command that compares them."""
+    folder = once("-m lr=0.1,0.2 steps=5 timing=off --quiet name=mine outputs=elsewhere")
+    runs = gdbench.load(folder)["run_id"]
+    sides = command("compare", str(folder), str(folder), "--format", "md")
+    refused = command("compare", runs[0], runs[1], "--outputs", str(folder.parents[1]))
+
+    assert re.search(r"^- a is (.*), b is \1\.$", sides.out, re.MULTILINE)
+    assert (refused.code, refused.out) == (2, "")
+    assert refused.err == (
+        f"gdbench: {runs[0]} is a run, and compare reports on sweeps. What differs between two runs is told by:"
+        f" python -m gdbench compare {runs[0]} {runs[1]} --settings\n"
+    )

@@ -91,6 +91,12 @@ MISTAKES = {
     " momentum has: momentum, dampening",
     "optimizer.momentum=0.9": "optimizer.momentum is not a setting of the chosen optimizer, gd. Those that have it:"
     " optimizer=momentum, ",
+    "optimizer=adam optimizer.momentun=0.9": "optimizer.momentun is not a setting of the chosen optimizer, adam."
+    " Did you mean optimizer.momentum? Those that have it: optimizer=momentum, ",
+    "optimizer=adam optimizer.betta1=0.9": "optimizer.betta1 is not a setting of the chosen optimizer, adam."
+    " Did you mean beta1? adam has: beta1, ",
+    "momentun=0.9": "momentun is not a setting. Did you mean optimizer.momentum? Allowed: ",
+    "report --formt md": "No such option: --formt. Did you mean --format? See python -m gdbench report --help.",
     "clip.max_norm=1": "clip.max_norm is not a setting of the chosen clip, none. Those that have it: clip=norm",
     "lr.a=1": "lr.a is not a setting: lr has no settings of its own.",
     "epochs=10": "epochs is not a setting. Did you mean steps?",
@@ -141,6 +147,11 @@ MISTAKES = {
     "gate acept": "No such command 'acept'. Did you mean 'accept'? See python -m gdbench gate --help.\n",
     "gate accept x": "gate accept needs --reason: why the change is intended. See python -m gdbench gate",
     "report 'outputs/2026-*'": "SWEEP=outputs/2026-* is no sweep of outputs. No folder fits this pattern. Allowed: a",
+    "sweeps ls": "sweeps ls is not known. Did you mean sweeps, which lists all of them? Allowed: watch, ",
+    "sweeps remove x": "sweeps remove is not known. Did you mean sweeps rm? Allowed: watch, ",
+    "sweeps show": "sweeps show is not known. Did you mean show SWEEP, without sweeps? Allowed: watch, ",
+    "sweeps anything": "sweeps anything is not known. Allowed: watch, label, archive, restore, rm, or a query COLUMN=",
+    "export mlfow nothing": "export mlfow is not known. Did you mean mlflow? Allowed: mlflow, ",
     # Hydra's callbacks
     "+hydra.callbacks.a=3": "hydra.callbacks.a=3 is no callback: it is made of the _target_ of a class",
     "-m +hydra.callbacks.a=3": "hydra.callbacks.a=3 is no callback: it is made of the _target_ of a class",
@@ -156,10 +167,10 @@ MISTAKES = {
     "'lr=${foo}'": "lr cannot be read: it refers to foo, which is not a setting.",
     "'lr=${lr}'": "lr cannot be read: it refers to itself.",
     # sweeps
-    "lr=0.1,0.2": "lr=0.1,0.2 is a sweep: add -m, or write a list such as lr=[0.1,0.2].",
-    "objective=rosenbrock,quadratic": "objective=rosenbrock,quadratic is a sweep: add -m.\n",
-    "steps=100,200": "steps=100,200 is a sweep: add -m.\n",
-    "steps=[100,200]": "steps=[100,200] is a list, and a run has one steps: for a run of each write -m steps=100,200.",
+    "--run lr=0.1,0.2": "lr=0.1,0.2 is a sweep: leave out --run, or write a list such as lr=[0.1,0.2].",
+    "--run objective=rosenbrock,quadratic": "objective=rosenbrock,quadratic is a sweep: leave out --run.\n",
+    "--run steps=100,200": "steps=100,200 is a sweep: leave out --run.\n",
+    "steps=[100,200]": "steps=[100,200] is a list, and a run has one steps: for a run of each write steps=100,200.",
 }  # fmt: skip
 """What was typed, and how the answer begins."""
 

@@ -133,7 +133,7 @@ def test_a_setting_of_one_value_takes_no_list(command: Callable[..., Any], name:
 
     assert line.startswith(f"gdbench: {name}")
     if name not in SWEEP_SETTINGS:
-        assert f"{name}=[1,2] is a list, and a run has one {name}: for a run of each write -m {name}=1,2." in line
+        assert f"{name}=[1,2] is a list, and a run has one {name}: for a run of each write {name}=1,2." in line
 
 
 @pytest.mark.parametrize(

@@ -136,7 +136,7 @@ def test_what_is_no_longer_there_never_passes(gate: Callable[..., Any], tmp_path
         (["--time", "of"], 2, "Did you mean off"),
         (["--suite", "defalt"], 2, "Did you mean default"),
         (["--only", "nothing"], 2, "fits none of 2 series"),
-        (["--base", "nowhere"], 4, "names no commit"),
+        (["--base", "nowhere"], 2, "names no commit"),
         (["--base", "HEAD"], 4, "nothing to compare"),
         (["--base-python", "mine/own.py"], 2, "is no program"),
         (["--baseline", "mine/own.py"], 2, "cannot be read"),

@@ -31,7 +31,7 @@ TEXTS = sorted(
 
 def test_install_command_names_the_checkout_in_use() -> None:
     """In a checkout the command names its folder, wherever the user stands."""
-    assert format_install_command("mlflow") == f"pip install -e '{ROOT}[mlflow]'"
+    assert format_install_command("mlflow") == f"pip install -c '{ROOT}/constraints.txt' -e '{ROOT}[mlflow]'"
 
 
 def test_install_command_of_a_wheel_names_the_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

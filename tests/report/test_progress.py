@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import io
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -45,6 +48,8 @@ def test_a_line_a_cell_tells_what_came_how_fast_and_how_long_still(
     lines.begin([Cell(), Cell()])
     for _ in range(2):
         lines.start_job(Cell())
+        clock.now += 5  # imports, which are none of the cell's pace
+        lines.add_lane_steps(0)
         clock.now += 0.01
         lines.add_lane_steps(100)
         lines.finish_job(Cell(), ["target", "budget", "target"])
@@ -91,3 +96,33 @@ def test_a_bar_leaves_nothing_behind_but_notes(clock: Clock) -> None:
     assert "rosenbrock gd manual" in screen.getvalue()
     assert "lane-steps/s" in screen.getvalue()
     assert screen.getvalue().endswith("\x1b[2K")
+
+
+def test_a_cell_of_one_step_has_a_rate(command: Callable[..., Any]) -> None:
+    """The last line names lane-steps per second also where a cell reports its steps once."""
+    done = command("steps=1", "timing=off")
+
+    assert re.search(r"^cell 1/1 .*  [\d.]+k? lane-steps/s$", done.err, re.MULTILINE), done.err
+
+
+def test_steps_that_are_reported_before_they_are_made_count_with_their_time(clock: Clock) -> None:
+    """Compiled lanes report their steps before they make them: the report behind them ends the clock."""
+    pace = PaceEstimate(1)
+    pace.start_cell(Cell())
+    clock.now += 5
+    for lane_steps, seconds in ((0, 0.0), (100, 2.0), (0, 0.0)):
+        pace.add_lane_steps(lane_steps)
+        clock.now += seconds
+
+    assert pace.rate == "50 lane-steps/s"
+
+
+def test_steps_that_are_made_again_start_the_clock_again(clock: Clock) -> None:
+    """Where a cell takes back its steps to make them anew, its pace is that of the second time."""
+    pace = PaceEstimate(1)
+    pace.start_cell(Cell())
+    for lane_steps in (0, 100, -100, 0, 100):
+        pace.add_lane_steps(lane_steps)
+        clock.now += 1
+
+    assert pace.rate == "100 lane-steps/s"

@@ -515,3 +515,15 @@ def test_ends_of_an_interval_that_say_nothing_are_left_out() -> None:
     )
 
     assert format_cells(table) == [["0.0001672", "", ""], ["0.143", "0.100", "0.200"]]
+
+
+@pytest.mark.parametrize(("lrs", "dotted"), [("0.1,0.2", False), ("0.1,1.5", True)])
+def test_a_caption_tells_of_a_dotted_line_where_one_is_drawn(
+    command: Callable[..., Any], lrs: str, dotted: bool
+) -> None:
+    """2/L is drawn, and told of, where the learning rates reach it: those of the notebook's loop, with L = 2, at 1."""
+    command(f"lr={lrs}", "steps=50", "timing=off", "--quiet")
+    done = command("report", "--format", "html", "--to", "page")
+
+    assert done.code == 0
+    assert ("Dotted: 2/L" in Path("page/report.html").read_text()) is dotted

@@ -22,6 +22,7 @@ from gdbench.results.atomic import write_json
 from gdbench.results.columns import COLUMNS
 from gdbench.results.folder_layout import PARTS, find_finished_cells
 from gdbench.results.load import load
+from gdbench.results.sweep_folder import lock_folder
 from gdbench.sweeps.executor import execute
 from gdbench.sweeps.progress import Silent
 from gdbench.sweeps.sweep_spec import SweepSpec
@@ -346,3 +347,26 @@ def test_a_constant_is_stored_as_its_column(tmp_path: Path) -> None:
     for name, value in values.items():
         assert (read[name][:3] == value).all(), name
         assert read[name][3:].isna().all(), name
+
+
+def test_a_sweep_without_rows_says_how_to_go_on(command: Callable[..., Any]) -> None:
+    """Of a sweep in which no cell has ended a verb says that it runs, or that it was interrupted, and what to write."""
+    command("optimizer=gd,adam", "steps=2", "timing=off", "--quiet")
+    (folder,) = Path("outputs").glob("*/*")
+    (folder / "runs.parquet").unlink()
+    (folder / "parts").mkdir(exist_ok=True)
+    stopped = command("show", str(folder))
+    with lock_folder(folder):
+        running = command("report", str(folder))
+
+    assert (stopped.code, running.code) == (2, 2)
+    assert stopped.err == (
+        f"gdbench: {folder} has no rows: it was interrupted before the first of its 2 cells had ended. Resume it:"
+        f" python -m gdbench resume={folder}.\n"
+    )
+    assert running.err == (
+        f"gdbench: {folder} has no rows yet: it runs, and the first of its 2 cells has not ended. Follow it: python -m"
+        f" gdbench sweeps watch {folder}.\n"
+    )
+    assert command(f"resume={folder}", "--quiet").code == 0
+    assert len(load(folder)) == 2

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -103,3 +104,28 @@ def test_no_log_and_no_folder_of_hydra_is_left(command: Callable[..., Any]) -> N
 
     assert [path.name for path in Path().iterdir()] == ["outputs"]
     assert len(list(Path().glob("outputs/*/*"))) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        ("lr=0.1,0.2", "sweep"),
+        ("optimizer=gd,adam", "sweep"),
+        ("lr=tag(log,interval(0.1,0.2)) points=2", "sweep"),
+        ("experiment=gd_rate", "sweep"),
+        ("-m lr=0.1", "sweep"),
+        ("lr=0.1", "run"),
+        ("lr=[0.1,0.2]", "run"),
+        ("outputs=\\'a,b\\'", "run"),
+        ("experiment=edge_of_stability objective=notebook_manual lr=0.2", "run"),
+        ("hydra.mode=MULTIRUN lr=0.1", "sweep"),
+    ],
+    ids=lambda value: value.replace(" ", "_"),
+)
+def test_several_values_make_a_sweep_without_m(command: Callable[..., Any], words: str, name: str) -> None:
+    """Commas, intervals and an experiment's axes are a sweep; a list, a quoted comma or a replaced axis is one run."""
+    done = command(*shlex.split(words), "steps=2", "timing=off", "--quiet")
+    (folder,) = Path.cwd().glob("*/*/*")
+
+    assert (done.code, done.out, done.err) == (0, "", "")
+    assert folder.name.endswith(f"_{name}")

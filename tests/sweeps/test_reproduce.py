@@ -213,3 +213,34 @@ def test_diff_refuses_what_is_neither(command: Callable[..., Any], kept: Path) -
     assert [each.err.count("\n") for each in refused] == [1, 1]
     assert "SWEEP=not/there is no sweep of outputs." in refused[0].err
     assert "RUN=ffffeeee must name one run" in refused[1].err
+
+
+def test_a_run_that_was_unavailable_is_not_reproduced(command: Callable[..., Any]) -> None:
+    """It has computed nothing: one line names the reason and what to write."""
+    command("optimizer=lbfgs,gd", "impl=manual", "steps=2", "timing=off", "--quiet")
+    runs = gdbench.load()
+    (run,) = runs.loc[runs["status"] == "unavailable", "run_id"]
+    done = command("reproduce", run)
+
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith(f"gdbench: run {run} was unavailable and computed nothing that could be reproduced (")
+    assert "optimizer=lbfgs has no manual implementation" in done.err
+
+
+def test_a_run_that_failed_is_said_to_fail_again(command: Callable[..., Any], tmp_path: Path) -> None:
+    """Where a run raises again what it raised, that is what was reproduced."""
+    (tmp_path / "mine" / "optimizer").mkdir(parents=True)
+    (tmp_path / "mine" / "optimizer" / "broken.yaml").write_text(
+        "manual: {_target_: broken_code.broken}\ntorch: null\n"
+    )
+    (tmp_path / "mine" / "broken_code.py").write_text(
+        "from gdbench.optimizers.base import Method\n\n"
+        "def broken(lr) -> Method:\n    def step(*given):\n        raise ValueError('no')\n"
+        "    return Method(lambda x: None, step)\n"
+    )
+    words = ("optimizer=broken", "--config-dir", "mine", "lr=0.1", "steps=2", "timing=off", "--quiet")
+    assert command(*words).code == 1
+    done = command("reproduce", gdbench.load()["run_id"][0], "--trust")
+
+    assert done.code == 0, done
+    assert "Reproduced: it fails again;" in done.out

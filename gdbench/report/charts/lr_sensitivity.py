@@ -22,7 +22,7 @@ from gdbench.report.charts.vega_lite import (
 )
 from gdbench.report.style import POWERS, Style, log_axis
 
-__all__ = ["draw_heatmap", "draw_sensitivity"]
+__all__ = ["draw_heatmap", "draw_sensitivity", "select_limits"]
 
 NOT_REACHED = "no run stays at the target"
 """Text of an empty panel."""
@@ -82,15 +82,20 @@ def _tag_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
     """The rows of each ``kind``: points of lines, intervals in which runs diverged, 2/L within the swept range."""
     best = table.sort_values("cost", kind="stable").drop_duplicates(["problem", "optimizer", "lr"]).sort_index()
     best = best[np.isfinite(best["cost"])]
-    limits = table.groupby("problem", sort=False).agg(smoothness=("smoothness", "first"), most=("lr", "max"))
-    limits = limits.assign(lr=2 / limits["smoothness"]).reset_index()
     kinds = {
         "cost": best,
         "diverged": _compute_diverged_shares(table),
-        "limit": limits.loc[limits["lr"] <= limits["most"], ["problem", "lr"]],
-        "none": limits.loc[~limits["problem"].isin(best["problem"]), ["problem"]],
+        "limit": select_limits(table),
+        "none": table.loc[~table["problem"].isin(best["problem"]), ["problem"]].drop_duplicates(),
     }
     return [row for kind, rows in kinds.items() for row in json_records(rows.assign(kind=kind))]
+
+
+def select_limits(table: pd.DataFrame) -> pd.DataFrame:
+    """The ``lr`` of 2/L of each ``problem`` that states an L, where the swept range reaches it: the dotted lines."""
+    limits = table.groupby("problem", sort=False).agg(smoothness=("smoothness", "first"), most=("lr", "max"))
+    limits = limits.assign(lr=2 / limits["smoothness"]).reset_index()
+    return limits.loc[limits["lr"] <= limits["most"], ["problem", "lr"]]
 
 
 def draw_heatmap(table: pd.DataFrame) -> ChartSpec:

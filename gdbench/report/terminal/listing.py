@@ -85,7 +85,7 @@ def _format_best(row: Any) -> str:
         return ""
     result = format_result(row.best_value, row.best_measure) + (", left again" if row.best_outcome == "left" else "")
     impl = "" if row.best_impl == "manual" else f" ({row.best_impl})"
-    tied = f" ({row.best_tied} tie)" if row.best_tied > 1 else ""
+    tied = f" ({row.best_tied} of its configurations tie)" if row.best_tied > 1 else ""
     configuration = shorten_numbers(row.best_configuration)
     return f"{row.best_optimizer}{impl} {configuration}{tied}, {result} on {row.best_problem}"
 

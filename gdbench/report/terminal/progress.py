@@ -50,9 +50,16 @@ class PaceEstimate:
         self.first = self.last = time.perf_counter()
 
     def add_lane_steps(self, lane_steps: int) -> None:
-        """Count steps of runs of the current cell."""
+        """Count steps of runs of the current cell; a report that leaves none done starts its clock.
+
+        That report comes behind imports and building: what the first cell takes for them is none of the pace.
+        """
         self.lane_steps += lane_steps
         self.last = time.perf_counter()
+        if not self.lane_steps:
+            self.first = self.last
+            if not self.ended:
+                self.begun = self.last
         total = max(self.lane_steps, self.job.lane_steps)
         self.share = (0.5 if self.job.is_timed else 1.0) * self.lane_steps / total if self.job.lane_steps else 0.0
 
