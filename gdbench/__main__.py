@@ -9,10 +9,10 @@ from gdbench.cli.signals import (
     catch_signals,
     exit_soon,
     get_exit_code,
+    has_printed_end,
     print_ended,
     stop_catching,
     was_signalled,
-    was_told,
 )
 
 __all__ = ["escape_unprintable", "run"]
@@ -34,9 +34,9 @@ def _run_main() -> int:
     try:
         from gdbench.cli.main import main
         from gdbench.cli.pipes import drop_unread
-        from gdbench.sweeps.time_limit import own_process
+        from gdbench.sweeps.time_limit import allow_kill
 
-        own_process()
+        allow_kill()
         escape_unprintable()
         drop_unread()
         code = main()
@@ -45,7 +45,7 @@ def _run_main() -> int:
             raise
     if not was_signalled():
         return code
-    return get_exit_code() if was_told() else print_ended()
+    return get_exit_code() if has_printed_end() else print_ended()
 
 
 def escape_unprintable() -> None:

@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 
 __all__ = [
     *("catch_signals", "describe_ignored", "exit_soon", "get_exit_code", "print_ended", "say"),
-    *("stop_catching", "was_signalled", "was_told"),
+    *("stop_catching", "was_signalled", "has_printed_end"),
 ]
 
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
@@ -36,7 +36,7 @@ class _Received:
 
     number: int = 0
     time: float = 0.0
-    is_told: bool = False
+    has_printed_end: bool = False
 
 
 _received = _Received()
@@ -87,14 +87,14 @@ def print_ended(*details: object) -> int:
     """Print one line that says what ended the command, with details; returns the exit code."""
     name = signal.Signals(_received.number or signal.SIGINT).name
     words = "interrupted." if name == "SIGINT" else f"ended by {name}."
-    _received.is_told = True
+    _received.has_printed_end = True
     say(" ".join(["gdbench:", words, *map(str, details)]))
     return get_exit_code()
 
 
-def was_told() -> bool:
+def has_printed_end() -> bool:
     """Whether the line of ``print_ended`` was printed."""
-    return _received.is_told
+    return _received.has_printed_end
 
 
 def say(line: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 
@@ -20,7 +21,9 @@ class TargetMetric:
 
     def __str__(self) -> str:
         """The conditions as they are written, equal however they were given."""
-        return " & ".join(f"{name}{comparison}{number:g}" for name, comparison, number in self.conditions)
+        return " & ".join(
+            f"{name}{comparison}{repr(number).removesuffix('.0')}" for name, comparison, number in self.conditions
+        )
 
     @classmethod
     def parse(cls, text: str) -> TargetMetric:
@@ -29,7 +32,7 @@ class TargetMetric:
         for part in str(text).split("&"):
             match = CONDITION.fullmatch(part)
             try:
-                if match is None:
+                if match is None or not math.isfinite(float(match[3])):
                     raise ValueError
                 conditions.append((match[1], match[2], float(match[3])))
             except ValueError:

@@ -74,8 +74,9 @@ def run_observed_pass(
     cell: Cell, laned: bool, traced: Array, before_steps: StepCallback = lambda steps: None
 ) -> PassResult:
     """What is observed of all runs of a cell in lanes, or of its one run; traces of the runs ``traced``."""
-    training = TrainingRun(cell, laned) if cell.objective.training else None
-    oracle, judge = cell.oracle(laned), cell.judge(laned)
+    oracle = cell.oracle(laned)
+    training = TrainingRun(cell, oracle) if cell.objective.training else None
+    judge = oracle if training else cell.judge(laned)
     x = cell.starts() if laned else cell.start(int(cell.seeds[0]))
     full = judge.full or judge
     start = widen_loss(training.start_loss(x) if training else full.value(x, 0))

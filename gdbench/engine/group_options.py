@@ -17,7 +17,7 @@ from gdbench.optimizers.method_groups import group_methods
 from gdbench.optimizers.parameter_groups import LR_SCALE, ParameterGroup, assign_groups, parse_rules
 from gdbench.optimizers.torch_construction import torch_arguments
 
-__all__ = ["check_group_options", "make_grouped", "read_groups", "translate_options"]
+__all__ = ["check_group_options", "read_groups", "translate_options", "with_groups"]
 
 
 def read_groups(spec: CellSpec, objective: Objective | None) -> list[ParameterGroup]:
@@ -76,7 +76,7 @@ def translate_options(
     return [translate(group) for group in groups]
 
 
-def make_grouped(
+def with_groups(
     make: Callable[[Mapping[str, Hyper]], Method], groups: Sequence[ParameterGroup]
 ) -> Callable[[Mapping[str, Hyper]], Method]:
     """``make``, with the numbers of each group for the parameters of that group."""

@@ -18,7 +18,7 @@ from gdbench.engine.cell import MethodFactory
 from gdbench.engine.device import resolve_device
 from gdbench.engine.factory_import import apply_settings_of, check_arguments, is_ours, locate
 from gdbench.engine.gc_pause import pause_gc
-from gdbench.engine.group_options import check_group_options, make_grouped, read_groups, translate_options
+from gdbench.engine.group_options import check_group_options, read_groups, translate_options, with_groups
 from gdbench.engine.hyper_parameters import SEED, list_facts, list_hyper_names, list_swept_values
 from gdbench.errors import Unavailable, UsageError
 from gdbench.objectives.base import Objective
@@ -95,7 +95,7 @@ def _make_manual_factory(
     scheduled = with_schedule(bare, schedule) if schedule else bare
     groups = read_groups(spec, objective)
     check_group_options(groups, factory, spec.optimizer)
-    whole = make_grouped(scheduled, groups) if groups else scheduled
+    whole = with_groups(scheduled, groups) if groups else scheduled
     projected = whole if project is None else lambda hyper: with_projection(whole(hyper), project)
     make = _with_gradient_transform(spec, projected, objective)
     name = f"{factory.__module__}.{factory.__qualname__}"

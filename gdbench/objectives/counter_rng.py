@@ -14,7 +14,7 @@ from torch import Tensor
 
 from gdbench.objectives.validation import check_int
 
-__all__ = ["Batch", "make_batch_sampler", "random_bits", "random_indices", "random_normals"]
+__all__ = ["Batch", "make_batch_sampler", "random_bits", "random_indices", "random_normals", "random_uniforms"]
 
 Batch = Callable[[Mapping[str, Tensor], Tensor, int | Tensor], Mapping[str, Tensor]]
 """``batch(data, seed, k)``: the data that replace those of the same names in the gradient of step k."""
@@ -46,10 +46,15 @@ def random_indices(seed: Tensor, k: int | Tensor, count: int, of: int) -> Tensor
     return ((random_bits(seed, k, count) >> 33 & (1 << 31) - 1) * of) >> 31
 
 
+def random_uniforms(seed: Tensor, k: int | Tensor, count: int) -> Tensor:
+    """``count`` numbers in [0, 1), uniform, in the widest dtype of the device."""
+    dtype = torch.float32 if seed.device.type == "mps" else torch.float64
+    return (random_bits(seed, k, count) >> 11 & (1 << 53) - 1).to(dtype) * 2.0**-53
+
+
 def random_normals(seed: Tensor, k: int | Tensor, count: int) -> Tensor:
     """``count`` standard normal numbers (Box and Muller 1958), in the widest dtype of the device."""
-    dtype = torch.float32 if seed.device.type == "mps" else torch.float64
-    even = ((random_bits(seed, k, 2 * count) >> 11 & (1 << 53) - 1).to(dtype) + 0.5) * 2.0**-53
+    even = random_uniforms(seed, k, 2 * count) + 2.0**-54
     return (-2 * even[:count].log()).sqrt() * (2 * math.pi * even[count:]).cos()
 
 

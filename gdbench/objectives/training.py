@@ -78,6 +78,10 @@ class Training:
                     f"Training(metrics={{{name!r}: ...}}) must map names such as accuracy to functions of"
                     f" (outputs, targets); {_describe(metric)} came."
                 )
+        if LOSS in given.metrics:
+            raise UsageError("Training(metrics={'loss': ...}): the loss is judged already; give it another name.")
+        if given.judged is not None and (not isinstance(given.judged, int) or given.judged < 1):
+            raise UsageError(f"Training(judged={given.judged!r}) must be a whole number of at least 1, or None.")
         if not isinstance(given.batch, int) or isinstance(given.batch, bool) or given.batch < 1:
             raise UsageError(f"Training(batch={self.batch!r}) must be a whole number of at least 1; try batch=32.")
         check_precision(given.accumulate, given.batch, given.autocast)
@@ -90,7 +94,6 @@ class Training:
                 f"Training(batch={self.batch}) is more than the {format_count(self.samples, 'sample')} of train:"
                 f" give batch={self.samples} or fewer."
             )
-
         for name in (*given.lower_is_better, *([] if given.selection == LOSS else [given.selection])):
             if name not in given.metrics:
                 known = ", ".join(given.metrics) or "none: metrics={...} states them"

@@ -122,7 +122,7 @@ def make_evaluation(
         loss = add(state, oracle.batch(k))  # type: ignore[arg-type]
         if scaler is not None:
             scaler.unscale_(optimizer)
-        grad = read_gradients(point)
+        grad = read_gradients(point) if scaler is None else clear_overflow(read_gradients(point))
         if transform is not None:
             replace_gradients(point, transform(grad, k, False))
         if sparse:
@@ -180,6 +180,12 @@ def read_gradients(point: Point) -> Point:
         elif slope.is_sparse:
             grad[name] = slope.to_dense()
     return grad  # type: ignore[return-value]
+
+
+def clear_overflow(grad: Point) -> Point:
+    """Zeros in place of a gradient that its scale made overflow: the scaler skips the step, and the run goes on."""
+    finite = torch.stack([slope.isfinite().all() for slope in grad.values()]).all()
+    return {name: torch.where(finite, slope, 0.0) for name, slope in grad.items()}
 
 
 def replace_gradients(point: Point, grad: Params) -> None:

@@ -33,6 +33,8 @@ MAX_DICTIONARY_BYTES = 2**28
 NAMES_DIGEST = b"gdbench.names"
 """Key in a table's metadata of the digest of its columns' names: pages have checksums, the names beside them none, and
 a flipped bit would make one a column that nobody knows."""
+OLDER_VALUES = {"judge_every": 1}
+"""Values of columns for all runs of a file that is older than them."""
 READ_ERRORS = (pa.ArrowException, OSError, ValueError)
 """Exceptions for a file that is truncated, damaged, or no Parquet file."""
 
@@ -86,6 +88,9 @@ def read_table(file: Path, table: Table, columns: Sequence[str] | None = None) -
         rows.validate(full=True)
     except READ_ERRORS as error:
         raise DamagedFile(str(error).partition("\n")[0].rstrip(".")) from error
+    for name, value in OLDER_VALUES.items() if table == "runs" else ():
+        if name not in rows.column_names and (columns is None or name in columns):
+            rows = rows.append_column(name, pa.repeat(pa.scalar(value, pa.int64()), rows.num_rows))
     return rows
 
 

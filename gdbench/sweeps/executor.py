@@ -67,21 +67,23 @@ def execute(spec: SweepSpec, jobs: Sequence[Job], progress: Progress, launch: La
 def _order_jobs(status: SweepStatus, folder: Path, progress: Progress) -> list[Job]:
     """The cells to run. Those in which the process ended the last time come last, so that the others have their turn.
 
-    One that was killed because it hung is not run again, but with retry=failed.
+    One that was killed at its own limit because it hung is not run again, but with retry=failed.
     """
     marks = read_marks(folder)
     delete_marks(folder)
-    suspects = [job for job in status.to_run if job.cell in marks]
-    for job in suspects:
-        mark = marks[job.cell]
-        if mark.limit and not status.retry:
-            write_lost(job, folder, explain_hang(mark))
+    first = [job for job in status.to_run if job.cell not in marks]
+    last = []
+    for job in status.to_run:
+        if (mark := marks.get(job.cell)) is None:
+            continue
+        hang = explain_hang(mark) if mark.limit else None
+        if hang and hang.is_final and not status.retry:
+            write_lost(job, folder, hang)
             progress.note(f"{mark.text} hung, and is not run again without retry=failed.".capitalize())
         else:
             progress.note(f"The process ended within {mark.text} before: it runs last.")
-    hung = [job.cell for job in suspects if marks[job.cell].limit and not status.retry]
-    rest = [job for job in status.to_run if job.cell not in marks]
-    return [*rest, *(job for job in suspects if job.cell not in hung)]
+            last.append(job)
+    return [*first, *last]
 
 
 def find_progress(jobs: Sequence[Job], here: bool = True) -> SweepResult:

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 from gdbench.errors import TimeLimitReached
 from gdbench.sweeps.watchdog import Watchdog
 
-__all__ = ["TimeLimit", "find_cell_limit", "find_sweep_limit", "interrupt_after", "own_process"]
+__all__ = ["TimeLimit", "allow_kill", "find_cell_limit", "find_sweep_limit", "interrupt_after"]
 
 GRACE_S = 5.0
 """Time after its limit in which a cell may still end by itself, before its process is killed."""
@@ -58,7 +58,7 @@ def find_cell_limit(config: Mapping[str, Any], of_sweep: TimeLimit | None = None
     return min((limit for limit in (of_cell, of_sweep) if limit), key=lambda limit: limit.end, default=None)
 
 
-def own_process() -> None:
+def allow_kill() -> None:
     """Let cells that hang in a call which Python cannot interrupt be ended by killing this process."""
     if not _watchdogs:
         _watchdogs.append(Watchdog())

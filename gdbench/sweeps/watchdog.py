@@ -65,7 +65,8 @@ def main() -> None:
             *lines, unread = (unread + more).split(b"\n")
             request = json.loads(lines[-1]) if lines else request
         elif request:
-            kill(parent, request)
+            if os.getppid() == parent:  # else it has ended, and another process may have its number
+                kill(parent, request)
             return
 
 

@@ -62,7 +62,7 @@ def test_threads_that_start_together_get_folders_of_their_own(tmp_path: Path) ->
         folders = list(pool.map(lambda _: sweep_folder.create_folder(str(tmp_path), "sweep"), range(300)))
 
     assert len(set(folders)) == 300
-    assert all((folder / PARTS).is_dir() for folder in folders)
+    assert all(folder.is_dir() for folder in folders)
 
 
 def test_processes_that_start_together_get_folders_of_their_own(processes: Processes, tmp_path: Path) -> None:

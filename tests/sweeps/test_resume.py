@@ -102,6 +102,21 @@ def test_the_same_name_and_command_go_on(command: Callable[..., Any]) -> None:
     assert len(list(Path("outputs").glob("*/*"))) == 3
 
 
+def test_a_sweep_from_before_a_setting_goes_on_as_one_problem(command: Callable[..., Any]) -> None:
+    """Runs of a folder without the column judge_every were judged at every step, as the new ones are."""
+    words = ("-m", "objective=beale", "lr=0.01", "steps=5", "timing=off", "name=older")
+    command(*words, "optimizer=gd")
+    (folder,) = Path("outputs").glob("*/*_older")
+    older = read_table(folder / "runs.parquet", "runs").drop_columns(["judge_every", "target_metric"])
+    write_table(older.replace_schema_metadata({}), folder / "runs.parquet")
+    done = command(*words, "optimizer=gd,adam")
+    runs = gdbench.load(folder)
+
+    assert "1 done, 1 missing" in done.err
+    assert runs["judge_every"].tolist() == [1, 1]
+    assert "judge every" not in done.out
+
+
 def test_sweeps_without_a_name_are_always_new(command: Callable[..., Any], folder: Path) -> None:
     """The same command twice is two sweeps, unless it has a name."""
     command(*WORDS, "--quiet")
@@ -154,8 +169,11 @@ def test_a_change_of_the_source_makes_cells_stale(shell: Callable[..., Any], own
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["resume=nowhere"], "resume=nowhere is no folder of a sweep: .hydra/command.json is not there"),
-        (["resume=nowhere", "lr=0.1"], "resume=nowhere is no folder of a sweep: .hydra/cells.json is not there"),
+        (["resume=nowhere"], "resume=nowhere is no folder of a sweep that can go on: .hydra/command.json is not there"),
+        (
+            ["resume=nowhere", "lr=0.1"],
+            "resume=nowhere is no folder of a sweep that can go on: .hydra/cells.json is not there",
+        ),
         (["resume={folder}", "lr=0.3"], "resume={folder} holds 4 cells that are not asked for here (cell 0 first)"),
         (["retry=all"], "retry=all is not known. Allowed: null, failed."),
     ],

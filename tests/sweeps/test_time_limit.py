@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -155,6 +156,21 @@ def test_a_wrong_limit_is_one_line(command: Callable[..., Any], setting: str) ->
     assert done.code == 2
     assert done.err.startswith(f"gdbench: {setting.partition('=')[0]}=")
     assert len(done.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(("limit", "status"), [("max_seconds=2", "timeout"), ("max_sweep_seconds=2", "budget")])
+def test_a_cell_that_hung_runs_again_only_where_its_sweep_had_the_limit(
+    command: Callable[..., Any], limit: str, status: str
+) -> None:
+    """Its own limit it would miss again; that of the sweep it missed through no fault of its own."""
+    command("objective=beale", *SHORT, "name=hung")
+    (folder,) = Path("outputs").glob("*/*_hung")
+    (folder / "runs.parquet").unlink()
+    mark = {"cell": 0, "label": "beale gd manual", "limit": limit}
+    (folder / ".hydra" / "running-00000.json").write_text(json.dumps(mark), encoding="utf-8")
+    command("objective=beale", *SHORT, "name=hung")
+
+    assert gdbench.load()["status"].tolist() == [status]
 
 
 @pytest.mark.slow

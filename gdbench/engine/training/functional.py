@@ -49,8 +49,8 @@ def make_lane_buffers(training: Training, seeds: Tensor, dtype: torch.dtype, dev
     if not seeds.dim():
         return make(int(seeds))
     distinct, which = torch.unique(seeds, return_inverse=True)
-    made = [make(int(seed)) for seed in distinct]
-    return {name: torch.stack([one[name] for one in made])[which.to(device)] for name in made[0]}
+    sets = [make(int(seed)) for seed in distinct]
+    return {name: torch.stack([buffers[name] for buffers in sets])[which.to(device)] for name in sets[0]}
 
 
 class FunctionalOracle:
@@ -91,28 +91,25 @@ class FunctionalOracle:
         return cls(module, objective, seeds, BatchSource(objective, seed, leaf.device).batch, buffers)
 
     @classmethod
-    def in_lanes(cls, module: nn.Module, objective: Objective, seeds: Tensor, draws: bool) -> FunctionalOracle:
-        """The oracle of lanes with the seeds ``[L]``, whose training data are tensors."""
+    def in_lanes(
+        cls, module: nn.Module, objective: Objective, seeds: Tensor, draws: bool, buffers: Buffers | None = None
+    ) -> FunctionalOracle:
+        """The oracle of lanes with the seeds ``[L]``, whose data are tensors; None: buffers of new modules."""
         training = objective.training
         assert training is not None
         tensors = list_tensors(objective.data, TRAIN)
-        device = tensors[0].device
         batches = LaneBatches(tensors, training.batch, seeds)
-        return cls(
-            module,
-            objective,
-            seeds,
-            batches.batch,
-            make_lane_buffers(training, seeds, leaves(objective.start_at(int(seeds[0])))[0].dtype, device),
-            batches.which is None,
-            LaneRandomness(seeds) if draws else None,
-        )
+        if buffers is None:
+            dtype = leaves(objective.start_at(int(seeds[0])))[0].dtype
+            buffers = make_lane_buffers(training, seeds, dtype, tensors[0].device)
+        randomness = LaneRandomness(seeds, tensors[0].device) if draws else None
+        return cls(module, objective, seeds, batches.batch, buffers, batches.which is None, randomness)
 
     def select(self, lanes: Tensor) -> FunctionalOracle:
         """The oracle of some of the lanes, with their buffers as they are."""
-        part = FunctionalOracle.in_lanes(self.module, self.objective, self.seeds[lanes.cpu()], bool(self.randomness))
-        part.buffers = {name: buffer[lanes] for name, buffer in self.buffers.items()}
-        return part
+        buffers = {name: buffer[lanes] for name, buffer in self.buffers.items()}
+        draws = self.randomness is not None
+        return FunctionalOracle.in_lanes(self.module, self.objective, self.seeds[lanes.cpu()], draws, buffers)
 
     def value(self, x: Params, k: Step) -> Tensor:
         """The loss of the batch of step k, ``[]`` or ``[L]``."""

@@ -38,8 +38,14 @@ class Judge:
         self.data = {split: list_tensors(objective.data, data) for split, data in JUDGED_SPLITS.items()}
 
     def judge(self, x: Params, buffers: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Loss and metrics on the training and held-out data, as ``train.loss``, ``held_out.accuracy`` ...."""
-        return {**self.evaluate(TRAIN, x, buffers), **self.evaluate(HELD_OUT, x, buffers)}
+        """Loss and metrics on the training and held-out data, as ``train.loss``, ``held_out.accuracy`` ....
+
+        All others are NaN where the train loss is not finite: outputs that are NaN have an accuracy too.
+        """
+        values = {**self.evaluate(TRAIN, x, buffers), **self.evaluate(HELD_OUT, x, buffers)}
+        train_loss = values.pop(TRAIN_LOSS)
+        finite = train_loss.isfinite()
+        return {TRAIN_LOSS: train_loss} | {name: torch.where(finite, values[name], torch.nan) for name in values}
 
     def evaluate(self, split: str, x: Params, buffers: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Loss and metrics on one split; none where the workload has no such data."""

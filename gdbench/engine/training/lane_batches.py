@@ -40,8 +40,3 @@ class LaneBatches:
         chosen = self.order[:, place * self.size : (place + 1) * self.size]
         chosen = chosen[0] if self.which is None else chosen[self.which]
         return tuple(tensor[chosen] for tensor in self.tensors)
-
-    def select(self, lanes: Tensor) -> LaneBatches:
-        """The same for some of the lanes."""
-        which = torch.zeros(len(lanes), dtype=torch.int64) if self.which is None else self.which[lanes]
-        return LaneBatches(self.tensors, self.size, torch.tensor(self.seeds)[which])

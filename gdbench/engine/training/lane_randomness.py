@@ -51,10 +51,11 @@ class _LaneNoise(torch.autograd.Function):
 class LaneRandomness(TorchFunctionMode):
     """Replaces the random functions that a module calls in lanes with the seeds ``[L]``, for one step at a time."""
 
-    def __init__(self, seeds: Tensor) -> None:
+    def __init__(self, seeds: Tensor, device: torch.device) -> None:
+        """``device`` is that on which the module draws."""
         super().__init__()
         self.seeds = seeds.tolist()
-        self.generators = [torch.Generator() for _ in self.seeds]
+        self.generators = [torch.Generator(device) for _ in self.seeds]
         self.lane: Tensor | None = None
 
     def of_step(self, k: int) -> LaneRandomness:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from gdbench.config.target_metric import TargetMetric
 from gdbench.engine.observations import Observations
+from gdbench.engine.training.judge import TRAIN_LOSS
 from gdbench.engine.training.metric_log import BATCH_LOSS
 from gdbench.engine.training.target_metric import find_reached
 from gdbench.engine.training.training_run import TrainingMetrics
@@ -28,16 +29,19 @@ def make_metric_columns(metrics: TrainingMetrics, training: Training) -> Columns
             continue
         columns[f"final.{name}"] = values[-1]
         columns[f"best.{name}"] = find_best(values, training.find_sign(name))
-    columns |= {f"final.{name}": values for name, values in metrics.final_test.items()}
-    columns |= {f"selected.{name}": values for name, values in metrics.selected_test.items()}
+    finite = np.isfinite(metrics.values[TRAIN_LOSS][-1])
+    columns |= {f"final.{name}": np.where(finite, values, np.nan) for name, values in metrics.final_test.items()}
     masked: Columns = {name: np.ma.masked_invalid(values) for name, values in columns.items()}
     if metrics.selected_step is not None:
-        masked["selected_step"] = metrics.selected_step
+        nothing = metrics.selected_step < 0
+        selected = {f"selected.{name}": np.where(nothing, np.nan, v) for name, v in metrics.selected_test.items()}
+        masked |= {name: np.ma.masked_invalid(values) for name, values in selected.items()}
+        masked["selected_step"] = np.ma.masked_array(metrics.selected_step, nothing)
     return masked
 
 
 def find_best(values: Array, sign: float) -> Array:
-    """The best of the finite values ``[K, runs]`` of each run; NaN where none is finite."""
+    """The best of the finite values ``[K, runs]`` of each run; infinite where none is finite."""
     signed = np.where(np.isfinite(values), sign * values, np.inf)
     best: Array = sign * signed.min(0)
     return best
@@ -54,19 +58,22 @@ def replace_target(
 ) -> Observations[Array]:
     """The observations with the run's own target, the last, hit where all conditions on metrics first hold.
 
-    A step costs one gradient: the work to the target is that of the steps to it.
+    The work to the target is that of the steps before.
     """
     reached = find_reached(target, metrics.values)
     first = np.where(reached.any(0), metrics.steps[reached.argmax(0)], steps + 1)
     missed = ~reached
     after = len(missed) - missed[::-1].argmax(0)  # the judged point after the last miss
-    settled = np.where(missed.any(0), np.append(metrics.steps, -1)[np.minimum(after, len(missed))], 0)
+    settled = np.where(missed.any(0), np.append(metrics.steps, -1)[after], 0)
     hits = seen.first_hits.copy()
     hits[-1] = first
-    per_step = seen.gradients / np.maximum(np.minimum(seen.finite_points, steps), 1)
-    to_target = np.rint(np.minimum(first, steps) * per_step).astype(seen.gradient_evals_to_target.dtype)
+    work = {
+        name: np.where(reached.any(0), np.take_along_axis(counts, reached.argmax(0)[None], 0)[0], counts[-1])
+        for name, counts in metrics.work.items()
+    }
     return seen._replace(
         first_hits=hits,
         settled_since=np.where(seen.finite_points > steps, settled, -1),
-        gradient_evals_to_target=to_target,
+        gradient_evals_to_target=work.get("gradients", np.minimum(first, seen.gradients)),
+        function_evals_to_target=work.get("evaluations", seen.function_evals_to_target),
     )

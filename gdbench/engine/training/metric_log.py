@@ -44,39 +44,47 @@ class MetricLog:
 
 
 class Selection:
-    """The parameters and buffers of the judged step with the best held-out score so far, of each run."""
+    """The parameters and buffers of the judged step with the best held-out score so far, of every run."""
 
     def __init__(self, name: str, sign: float) -> None:
         """``name`` is the metric that selects; the best has the lowest ``sign`` times its value."""
         self.name, self.sign = name, sign
-        self.best: Tensor | None = None
+        self.best = torch.empty(0)
         self.step: Tensor | None = None
+        """The selected step; -1 where no score was finite, None where nothing has the metric."""
         self.x: dict[str, Tensor] = {}
         self.buffers: dict[str, Tensor] = {}
 
-    def update(self, k: int, values: Mapping[str, Tensor], x: dict[str, Tensor], buffers: dict[str, Tensor]) -> None:
-        """Take the point of step k where its score is below the best so far."""
+    def update(
+        self,
+        k: int,
+        values: Mapping[str, Tensor],
+        x: dict[str, Tensor],
+        buffers: dict[str, Tensor],
+        rows: Tensor | None = None,
+    ) -> None:
+        """Take the point of step k where its score is finite and below the best so far.
+
+        ``rows`` are the lanes that are left, None while all are; the others keep what they have.
+        """
         if self.name not in values:
             return
         score = values[self.name].detach() * self.sign
-        if self.best is None or self.step is None:
-            self.best, self.step = score.clone(), torch.full_like(score, k, dtype=torch.int64)
-            self.x = {name: leaf.detach().clone() for name, leaf in x.items()}
-            self.buffers = {name: leaf.detach().clone() for name, leaf in buffers.items()}
-            return
-        better = score < self.best
-        self.best = torch.where(better, score, self.best)
-        self.step = torch.where(better, k, self.step)
+        if self.step is None:
+            self.best, self.step = torch.full_like(score, torch.inf), torch.full_like(score, -1, dtype=torch.int64)
+            self.x, self.buffers = (
+                {name: leaf.detach().clone() for name, leaf in leaves.items()} for leaves in (x, buffers)
+            )
+        lanes: Any = ... if rows is None else rows
+        better = score.isfinite() & (score < self.best[lanes])
 
-        def pick(new: Tensor, old: Tensor) -> Tensor:
-            return torch.where(better.reshape(better.shape + (1,) * (new.dim() - better.dim())), new.detach(), old)
+        def write(whole: Tensor, new: Tensor) -> None:
+            old = whole[lanes]
+            where = better.reshape(better.shape + (1,) * (old.dim() - better.dim()))
+            whole[lanes] = torch.where(where, new.detach(), old)
 
-        self.x = {name: pick(leaf, self.x[name]) for name, leaf in x.items()}
-        self.buffers = {name: pick(leaf, self.buffers[name]) for name, leaf in buffers.items()}
-
-    def select(self, lanes: Tensor) -> None:
-        """Keep some of the lanes."""
-        if self.best is not None and self.step is not None:
-            self.best, self.step = self.best[lanes], self.step[lanes]
-            self.x = {name: leaf[lanes] for name, leaf in self.x.items()}
-            self.buffers = {name: leaf[lanes] for name, leaf in self.buffers.items()}
+        write(self.best, score)
+        write(self.step, torch.full_like(better, k, dtype=torch.int64))
+        for whole, new in ((self.x, x), (self.buffers, buffers)):
+            for name, leaf in new.items():
+                write(whole[name], leaf)

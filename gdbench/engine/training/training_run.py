@@ -13,6 +13,7 @@ from torch import Tensor
 
 from gdbench.engine.compile.state_structure import select_lanes
 from gdbench.engine.descent import descent
+from gdbench.engine.random_state import set_globals
 from gdbench.engine.tensor_stats import put_runs_last, to_numpy
 from gdbench.engine.training.judge import TRAIN_LOSS, Judge
 from gdbench.engine.training.judging_schedule import list_judged_steps
@@ -46,6 +47,9 @@ class TrainingMetrics:
     selected_test: Mapping[str, Array] = field(default_factory=dict)
     """The same at the step that the held-out data select."""
     selected_step: Array | None = None
+    """The step that the held-out data select, -1 where no score was finite; None without held-out data."""
+    work: Mapping[str, Array] = field(default_factory=dict)
+    """Gradients and evaluations before the judged steps, ``[K, runs]``; empty where a step costs one gradient."""
 
 
 def concatenate_metrics(results: Sequence[TrainingMetrics]) -> TrainingMetrics | None:
@@ -63,6 +67,7 @@ def concatenate_metrics(results: Sequence[TrainingMetrics]) -> TrainingMetrics |
         join([result.final_test for result in results]),
         join([result.selected_test for result in results]),
         np.concatenate(steps, axis=-1) if steps else None,
+        join([result.work for result in results]),
     )
 
 
@@ -75,24 +80,25 @@ def read_buffers(oracle: Any, state: Any) -> dict[str, Tensor]:
 class TrainingRun:
     """One run of a training cell, or its runs as lanes."""
 
-    def __init__(self, cell: Cell, laned: bool) -> None:
+    def __init__(self, cell: Cell, oracle: Any) -> None:
+        """``oracle`` is that of the batches, before the first step."""
         training = cell.objective.training
         assert training is not None
-        self.cell, self.laned, self.interval = cell, laned, cell.judge_every
-        self.judge: Judge = cell.training_judge(laned)
-        self.log = MetricLog(laned)
+        self.cell, self.oracle, self.laned, self.interval = cell, oracle, oracle.laned, cell.judge_every
+        self.judge: Judge = cell.training_judge(self.laned)
+        self.log = MetricLog(self.laned)
+        self.work: list[tuple[Tensor, Tensor]] = []
         self.selection = Selection(training.selection_metric, training.find_sign(training.selection_metric))
-        self.oracle: Any = cell.oracle(laned)
         self.buffers: dict[str, Tensor] = {}
 
     def start_loss(self, x: Params) -> Tensor:
         """The train loss at the start."""
-        loss: Tensor = self.judge.judge(x, read_buffers(self.oracle, None))[TRAIN_LOSS]
-        return loss
+        self._set_generators(0)
+        return self.judge.judge(x, read_buffers(self.oracle, None))[TRAIN_LOSS]
 
     def run(self, inputs: PassInputs) -> Ended:
         """All steps, judged at every ``interval``-th; lanes that are no longer finite may be dropped there."""
-        cell, x, trace, self.oracle = inputs.cell, inputs.start, inputs.trace, inputs.oracle
+        cell, x, trace = inputs.cell, inputs.start, inputs.trace
         method = cell.make_method(cell.laned_hyper()) if self.laned else cell.solo_method(0)
         observer = inputs.make_observer(not method.constant_cost, eager_lanes=self.laned)
         state = method.begin(x, self.laned)
@@ -112,7 +118,6 @@ class TrainingRun:
                 x, state = select_lanes((x, state), observer.count, lanes)
                 cell = cell.take(observer.keep_lanes(lanes).cpu().numpy())
                 self.oracle = self.oracle.select(lanes)
-                self.selection.select(lanes)
                 method = cell.make_method(cell.laned_hyper())
         self.buffers = read_buffers(self.oracle, state)
         return method.output_at(x, state), (x, state), observer
@@ -122,7 +127,7 @@ class TrainingRun:
     ) -> tuple[Params, Any]:
         """Judge x_k, make the step from there, and record both."""
         at = tree_map(lambda leaf: leaf.detach().clone() if method.mutates else leaf, method.output_at(x, state))
-        values = self._judge(k, at, read_buffers(self.oracle, state))
+        values = self._judge(k, at, read_buffers(self.oracle, state), observer)
         x, state, info = method.step(self.oracle, k, x, state)
         seen = StepInfo(*info)
         self.log.record({**values, BATCH_LOSS: seen.loss}, observer.expand)
@@ -130,14 +135,23 @@ class TrainingRun:
         trace.record(k, observer, at, values[TRAIN_LOSS], seen.grad)
         return x, state
 
-    def _judge(self, k: int, at: Params, buffers: dict[str, Tensor]) -> dict[str, Tensor]:
+    def _judge(self, k: int, at: Params, buffers: dict[str, Tensor], observer: Observer) -> dict[str, Tensor]:
+        self._set_generators(k)
         values = self.judge.judge(at, buffers)
-        self.selection.update(k, values, at, buffers)  # type: ignore[arg-type]
+        self.selection.update(k, values, at, buffers, observer.rows)  # type: ignore[arg-type]
+        if observer.spec.counts:
+            self.work.append(observer.expand((observer.state.gradients, observer.state.evaluations)))
         return values
+
+    def _set_generators(self, k: int) -> None:
+        """Set what a single run draws from for step k; lanes have generators of their own."""
+        if not self.laned:
+            set_globals(self.cell.draws, int(self.cell.seeds[0]), k)
 
     def finish(self, x: Params, observer: Observer) -> tuple[Tensor, Params]:
         """Judge the last point: its train loss, and the gradient of the batch that would be next."""
-        values = self._judge(self.cell.steps, x, self.buffers)
+        values = self._judge(self.cell.steps, x, self.buffers, observer)
+        self._set_generators(self.cell.steps)
         _, grad = self.oracle.grad(x, self.cell.steps)
         self.log.record(values, observer.expand)
         return values[TRAIN_LOSS], grad
@@ -145,18 +159,18 @@ class TrainingRun:
     def summarize(self, x: Params, observer: Observer) -> TrainingMetrics:
         """The metrics of the whole pass, and those on test data at its last and at its selected step."""
 
-        def to_arrays(values: Mapping[str, Tensor]) -> dict[str, Array]:
-            return {name: to_row(value) for name, value in values.items()}
-
         def to_row(value: Tensor) -> Array:
-            return put_runs_last(to_numpy(observer.expand(value)), self.laned)
+            return put_runs_last(to_numpy(value), self.laned)
 
+        final = observer.expand(self.judge.evaluate(TEST, x, self.buffers))
         chosen = self.selection
-        has_selected = chosen.step is not None
+        selected = {} if chosen.step is None else self.judge.evaluate(TEST, chosen.x, chosen.buffers)
+        work = zip(("gradients", "evaluations"), zip(*self.work, strict=True), strict=False)
         return TrainingMetrics(
             np.array(list_judged_steps(self.cell.steps, self.interval)),
             self.log.to_arrays(),
-            to_arrays(self.judge.evaluate(TEST, x, self.buffers)),
-            to_arrays(self.judge.evaluate(TEST, chosen.x, chosen.buffers)) if has_selected else {},
-            to_row(chosen.step) if chosen.step is not None else None,
+            {name: to_row(value) for name, value in final.items()},
+            {name: to_row(value) for name, value in selected.items()},
+            None if chosen.step is None else to_row(chosen.step),
+            {name: np.stack([to_row(value) for value in values]) for name, values in work},
         )

@@ -1,4 +1,4 @@
-"""Data of the workloads: a split into three parts, and texts, graphs and ratings that are generated."""
+"""Data of the workloads: a split into three parts, images of digits, and texts that are generated."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import TypedDict
 import torch
 from torch import Tensor
 
-from gdbench.objectives.base import make_generator
 from gdbench.objectives.counter_rng import random_indices
 from gdbench.objectives.datasets import load_dataset
 from gdbench.objectives.text_corpus import TEXT
@@ -70,8 +69,3 @@ def make_windows(letters: Tensor, context: int) -> tuple[Tensor, Tensor]:
     """Consecutive windows ``[m, context]`` of a text, and the letters that follow each of theirs."""
     count = (len(letters) - 1) // context
     return letters[: count * context].reshape(count, context), letters[1 : count * context + 1].reshape(count, context)
-
-
-def draw_normals(*shape: int, seed: int) -> Tensor:
-    """Standard normal numbers in float32."""
-    return torch.randn(*shape, generator=make_generator(seed), dtype=torch.float64).float()

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from gdbench.errors import UsageError
-from gdbench.objectives.counter_rng import random_bits
+from gdbench.objectives.counter_rng import random_uniforms
 from gdbench.objectives.training import Training
 from gdbench.objectives.validation import check_float, check_int
 from gdbench.objectives.workloads.data import ALPHABET, Split, generate_text, make_windows, split_samples
@@ -139,7 +139,7 @@ def draw_zipf_pairs(words: int, exponent: float, pairs: int) -> tuple[Tensor, Te
     """
     shares = torch.arange(1, words + 1, dtype=torch.float64) ** -exponent
     bounds = (shares / shares.sum()).cumsum(0)
-    uniform = (random_bits(torch.tensor(0), 0, 2 * pairs) >> 11 & (1 << 53) - 1).double() / 2**53
+    uniform = random_uniforms(torch.tensor(0), 0, 2 * pairs)
     first, step = torch.searchsorted(bounds, uniform).clamp(max=words - 1).reshape(2, pairs)
     return first, (first + step) % words
 

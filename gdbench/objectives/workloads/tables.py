@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from gdbench.objectives.counter_rng import random_bits, random_normals
+from gdbench.objectives.counter_rng import random_normals, random_uniforms
 from gdbench.objectives.datasets import load_dataset, standardise
 from gdbench.objectives.training import Training
 from gdbench.objectives.validation import check_float, check_int
@@ -97,7 +97,7 @@ def zipf_ratings(
 def draw_zipf(kinds: int, count: int, stream: int) -> Tensor:
     """Numbers 0 ... kinds - 1, number k with a frequency of 1 / (k + 1)."""
     shares = 1 / torch.arange(1, kinds + 1, dtype=torch.float64)
-    uniform = (random_bits(torch.tensor(0), stream, count) >> 11 & (1 << 53) - 1).double() / 2**53
+    uniform = random_uniforms(torch.tensor(0), stream, count)
     return torch.searchsorted((shares / shares.sum()).cumsum(0), uniform).clamp(max=kinds - 1)
 
 
@@ -129,7 +129,7 @@ def block_model_gcn(nodes: int = 200, classes: int = 4, hidden: int = 16, batch:
     """
     count, kinds = check_int("nodes", nodes, least=16), check_int("classes", classes, least=2)
     seed, community = torch.tensor(0), torch.arange(count) % kinds
-    uniform = ((random_bits(seed, 0, count * count) >> 11 & (1 << 53) - 1).double() / 2**53).reshape(count, count)
+    uniform = random_uniforms(seed, 0, count * count).reshape(count, count)
     linked = (uniform < torch.where(community[:, None] == community, 0.1, 0.02)).triu(1)
     graph = (linked | linked.T).float() + torch.eye(count)
     scale = graph.sum(1) ** -0.5
@@ -177,7 +177,7 @@ def poisson_pinn(hidden: int = 32, points: int = 1024, batch: int = 64) -> Train
     Raises UsageError for hidden < 1, points < 8 or batch < 1.
     """
     count = check_int("points", points, least=8)
-    drawn = (random_bits(torch.tensor(0), 0, 3 * count) >> 11 & (1 << 53) - 1).double() / 2**53
+    drawn = random_uniforms(torch.tensor(0), 0, 3 * count)
     places = drawn[: 2 * (count + 2 * (count // 4))].reshape(-1, 2)
     force = -2 * math.pi**2 * (math.pi * places).sin().prod(-1)
     wide = check_int("hidden", hidden, least=1)

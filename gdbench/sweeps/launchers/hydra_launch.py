@@ -19,7 +19,7 @@ from gdbench.sweeps.launchers import require_installed
 from gdbench.sweeps.launchers.subprocess_host import ImportableFunction, Request, launch_in_subprocess
 from gdbench.sweeps.machine_lock import lock_machine
 from gdbench.sweeps.planner import make_job
-from gdbench.sweeps.time_limit import own_process
+from gdbench.sweeps.time_limit import allow_kill
 
 __all__ = ["HydraLaunch", "choose_launch", "run_worker"]
 
@@ -70,7 +70,7 @@ def run_worker(config: DictConfig) -> float:
     from gdbench.sweeps.job_runner import run_job
 
     register_configs()
-    own_process()
+    allow_kill()
     hydra = HydraConfig.get()
     overrides = [str(override) for override in hydra.overrides.task if not str(override).startswith("part=")]
     choices = {str(group): str(choice) for group, choice in hydra.runtime.choices.items()}

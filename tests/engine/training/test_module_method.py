@@ -226,7 +226,7 @@ def test_labels_out_of_range_fail_the_row(tmp_path: Any) -> None:
 
 
 def test_float16_scales_the_loss_and_steps_past_overflow() -> None:
-    """Gradients in float16 are those of float32 to its precision; a step whose gradients overflow is left out."""
+    """Gradients in float16 are those of float32 to its precision; one that overflows is left out, and reported as 0."""
     objective = build_training_objective(workload(make_plain, autocast="float16"))
     method = module_method(workload(make_plain, autocast="float16"), 0, OptimizerSpec(torch.optim.SGD, {"lr": 0.1}))
     oracle, x = FunctionalOracle.alone(make_plain(), objective, 0), objective.start_at(0)
@@ -238,8 +238,9 @@ def test_float16_scales_the_loss_and_steps_past_overflow() -> None:
     before = state.module.state_dict()["0.weight"].clone()
     copied.scaler.scale(torch.zeros(()))  # it makes its tensors when it is first used
     copied.scaler.update(1e30)
-    method.step(oracle, 1, copied.point, copied)
+    _, _, overflow = method.step(oracle, 1, copied.point, copied)
 
+    assert not any(slope.any() for slope in overflow[1].values())
     assert all(torch.allclose(info[1][name], slope, atol=2e-3) for name, slope in expected[1].items())
     assert torch.equal(copied.module.state_dict()["0.weight"], before)
     assert (float(state.scaler.get_scale()), float(copied.scaler.get_scale())) == (65536.0, float(torch.tensor(5e29)))

@@ -26,7 +26,15 @@ QUICK: dict[str, Any] = {
     "judge_every": 3,
     "steps": 6,
 }
-METRICS = ("final_loss", "best_loss", "start_loss", "final.held_out.loss", "final.test.loss", "selected.test.loss")
+METRICS = (
+    "final_loss",
+    "best_loss",
+    "start_loss",
+    "final.held_out.loss",
+    "final.test.loss",
+    "selected.test.loss",
+    "grad_norm",
+)
 
 
 @pytest.fixture(autouse=True)
