@@ -16,7 +16,7 @@ from gdbench.analysis.winners import find_winners
 from gdbench.errors import format_count
 from gdbench.report.across_section import make_across_figures, make_across_tables
 from gdbench.report.charts import convergence, precision, steps_to_target, trajectory
-from gdbench.report.charts.vega_lite import MAX_PANELS, Figure
+from gdbench.report.charts.vega_lite import MAX_PANELS, Figure, name_figure
 from gdbench.report.inputs import ReportInputs
 from gdbench.report.lr_section import make_lr_figures, make_lr_tables
 from gdbench.report.report_data import Landscape, ReportData, ReportTable, Section, describe_band, describe_panels
@@ -202,5 +202,4 @@ def _path_figure(data: ReportData, problem: str, paths: pd.DataFrame, landscape:
         else "Contours are drawn for gdbench's own objectives only."
     )
     chart = trajectory.draw_paths(paths, ground, data.style, box)
-    name = "".join(character if character.isalnum() else "-" for character in problem)
-    return Figure(f"path-{name}", problem, rule, paths, chart, problem, "trajectories")
+    return Figure(name_figure("path", problem), problem, rule, paths, chart, problem, "trajectories")

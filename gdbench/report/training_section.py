@@ -8,8 +8,8 @@ import pandas as pd
 from gdbench.analysis import training_metrics
 from gdbench.analysis.training_metrics import LOSS, MEASURES
 from gdbench.errors import format_count, format_range
-from gdbench.report.charts.training_curves import SPLITS, draw_training_curves, has_curve_bands
-from gdbench.report.charts.vega_lite import Figure
+from gdbench.report.charts.training_curves import draw_training_curves, has_curve_bands
+from gdbench.report.charts.vega_lite import Figure, name_figure
 from gdbench.report.number_format import format_interval_parts, format_range_text
 from gdbench.report.report_data import ReportData, ReportTable
 
@@ -31,25 +31,28 @@ def make_training_figures(data: ReportData) -> list[Figure]:
 
 
 def _curve_figure(data: ReportData, runs: pd.DataFrame, metric: str) -> Figure:
-    directions = training_metrics.find_directions(data.compared, metric)
-    splits = SPLITS if metric == LOSS else ["held-out"]
-    curves = [
-        training_metrics.compute_metric_curves(
-            runs, data.traces, f"{split.replace('-', '_')}.{metric}", directions
-        ).assign(split=split)
-        for split in splits
-    ]
-    table = pd.concat(curves, ignore_index=True).rename(columns={"solver": "optimizer"})
-    table = data.sort_by_problem(table[np.isfinite(table["value"])])
+    curves = _compute_curves(data, runs, metric)
+    table = data.sort_by_problem(curves[np.isfinite(curves["value"])])
     words = metric.replace("_", " ")
     title = f"{'Train and held-out' if metric == LOSS else 'Held-out'} {words} against steps"
-    name = f"training-{metric.replace('_', '-')}"
+    name = name_figure("training", metric)
     if table.empty:
         return Figure(name, title, "0 finite points: nothing can be drawn.", table, None, words, "training")
     is_positive = metric == LOSS and bool((table["lo"].fillna(np.inf) > 0).all())
-    rule = _describe_curves(data, runs, table, metric)
+    rule = _describe_curves(data, runs, curves, metric)
     chart = draw_training_curves(table, data.style, words if metric == LOSS else f"held-out {words}", is_positive)
     return Figure(name, title, rule, table, chart, words, "training")
+
+
+def _compute_curves(data: ReportData, runs: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """The curves of a metric on held-out data, those of the loss on train data too, by ``optimizer`` and ``split``."""
+    directions = training_metrics.find_directions(data.compared, metric)
+    splits = {"train": "train", "held-out": "held_out"} if metric == LOSS else {"held-out": "held_out"}
+    parts = [
+        training_metrics.compute_metric_curves(runs, data.traces, f"{group}.{metric}", directions).assign(split=split)
+        for split, group in splits.items()
+    ]
+    return pd.concat(parts, ignore_index=True).rename(columns={"solver": "optimizer"})
 
 
 def _describe_curves(data: ReportData, runs: pd.DataFrame, table: pd.DataFrame, metric: str) -> str:
@@ -65,7 +68,7 @@ def _describe_curves(data: ReportData, runs: pd.DataFrame, table: pd.DataFrame, 
     if metric == LOSS:
         rule += " Overfitting: the held-out loss rises while the train loss falls."
     if ended := int(table.groupby(["problem", "optimizer"])["ended"].max().sum()):
-        rule += f" {format_count(ended, 'curve')} of runs became nonfinite and count as the worst from then on."
+        rule += f" {format_count(ended, 'run')} became nonfinite and count as the worst from then on."
     return rule
 
 

@@ -11,10 +11,10 @@ from gdbench.report.charts.tooltips import number_tooltip, tooltips
 from gdbench.report.charts.vega_lite import ChartSpec, draw_panels, has_bands, json_records, named_data, pick_opacity
 from gdbench.report.style import Style, linear_axis, log_axis
 
-__all__ = ["SPLITS", "draw_training_curves", "has_curve_bands"]
+__all__ = ["draw_training_curves", "has_curve_bands"]
 
-SPLITS = {"train": (1, 0), "held-out": (6, 4)}
-"""Dashes of the data on which a curve is measured."""
+SPLIT_DASHES = {"train": (1, 0), "held-out": (6, 4)}
+"""Dash of a curve by the data on which it is measured."""
 
 
 def has_curve_bands(table: pd.DataFrame) -> bool:
@@ -59,6 +59,6 @@ def _hollow_points(base: Any, style: Style, names: Any) -> list[Any]:
 
 
 def _split_channel() -> alt.StrokeDash:
-    scale = alt.Scale(domain=list(SPLITS), range=[list(dash) for dash in SPLITS.values()])
+    scale = alt.Scale(domain=list(SPLIT_DASHES), range=[list(dash) for dash in SPLIT_DASHES.values()])
     legend = alt.Legend(title=None, orient="top", symbolType="stroke", symbolStrokeWidth=2.5, symbolStrokeColor="gray")
     return alt.StrokeDash("split:N", scale=scale, legend=legend)
