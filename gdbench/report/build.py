@@ -11,16 +11,18 @@ import pandas as pd
 
 from gdbench.analysis import convergence_curves, step_times
 from gdbench.analysis.precision import PARTING_DIFFERENCE, compute_attained_gaps
+from gdbench.analysis.training_metrics import select_training_runs
 from gdbench.analysis.winners import find_winners
 from gdbench.errors import format_count
 from gdbench.report.across_section import make_across_figures, make_across_tables
 from gdbench.report.charts import convergence, precision, steps_to_target, trajectory
-from gdbench.report.charts.vega_lite import MAX_PANELS, Figure
+from gdbench.report.charts.vega_lite import MAX_PANELS, Figure, name_figure
 from gdbench.report.inputs import ReportInputs
 from gdbench.report.lr_section import make_lr_figures, make_lr_tables
 from gdbench.report.report_data import Landscape, ReportData, ReportTable, Section, describe_band, describe_panels
 from gdbench.report.summary_text import verdict_sentences, verdict_table
 from gdbench.report.time_section import make_time_figures, make_time_tables
+from gdbench.report.training_section import make_training_figures, make_training_tables
 
 __all__ = ["Report", "build_report", "keep_sections", "make_sections"]
 
@@ -81,6 +83,7 @@ def keep_sections(data: ReportData, sections: Iterable[Section], on_figure: Figu
 def make_sections(data: ReportData, landscape: Landscape | None) -> Iterator[Section]:
     """All sections of a report, lazily."""
     targets = [*_steps_to_target_figures(data), *_precision_figures(data)]
+    yield Section("training", "Training", make_training_figures(data), make_training_tables(data))
     yield Section("convergence", "Convergence", _convergence_figures(data))
     yield Section("sensitivity", "Learning rate", make_lr_figures(data), make_lr_tables(data))
     yield Section("targets", "Targets and precision", targets, _steps_to_target_tables(data))
@@ -130,6 +133,8 @@ def _steps_to_target_figures(data: ReportData) -> list[Figure]:
     table = data.steps_to_targets
     reached = table[np.isfinite(table["steps"])]
     title = "Steps to each target"
+    if reached.empty and len(select_training_runs(data.compared)) == len(data.compared):
+        return []
     if reached.empty:
         rule = "No target was reached." if len(table) else "No minimum is known, so there are no gaps."
         return [Figure("ladder", title, rule, table)]
@@ -197,5 +202,4 @@ def _path_figure(data: ReportData, problem: str, paths: pd.DataFrame, landscape:
         else "Contours are drawn for gdbench's own objectives only."
     )
     chart = trajectory.draw_paths(paths, ground, data.style, box)
-    name = "".join(character if character.isalnum() else "-" for character in problem)
-    return Figure(f"path-{name}", problem, rule, paths, chart, problem, "trajectories")
+    return Figure(name_figure("path", problem), problem, rule, paths, chart, problem, "trajectories")

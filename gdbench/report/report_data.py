@@ -16,6 +16,7 @@ from gdbench.report.charts.trajectory import Box, Ground
 from gdbench.report.charts.vega_lite import MAX_BANDS, MAX_PANELS, Figure
 from gdbench.report.inputs import ReportInputs
 from gdbench.report.style import Style
+from gdbench.report.table_cells import BoldCells
 from gdbench.results import costs as run_costs
 from gdbench.results.ranking import OUTCOMES, rank_configurations
 from gdbench.results.run_outcomes import has_settled
@@ -36,6 +37,10 @@ class ReportTable:
     title: str
     rule: str
     table: pd.DataFrame
+    bold: BoldCells = field(default_factory=dict)
+    """Rows whose cell is bold, of the columns that have such cells."""
+    numbers: pd.DataFrame | None = None
+    """What the CSV holds where cells are texts of several numbers; None: the table itself."""
 
 
 @dataclass

@@ -9,7 +9,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-__all__ = ["Style", "interpolate_colour", "log_axis", "vega_theme"]
+__all__ = ["Style", "interpolate_colour", "linear_axis", "log_axis", "vega_theme"]
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9", "#8C8C8C", "#B8A900")
 """The palette of Okabe and Ito; grey replaces its black and a darker yellow its yellow, for contrast on both themes."""
@@ -118,6 +118,11 @@ def interpolate_colour(place: float, group: int) -> tuple[str, Dash]:
 def _sort_known_first(names: Iterable[str]) -> list[str]:
     present = set(names)
     return [*(name for name in KNOWN if name in present), *sorted(present - set(KNOWN))]
+
+
+def linear_axis(channel: Any, field: str, title: str) -> Any:
+    """An axis for numbers of any sign, which need not begin at 0."""
+    return channel(f"{field}:Q", title=title, scale=alt.Scale(zero=False, nice=False))
 
 
 def log_axis(

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from gdbench.report.number_format import NEVER, format_gap, format_interval_parts, format_number, format_seconds
 
-__all__ = ["column_headers", "column_kind", "format_cells", "is_text_column", "shorten_numbers"]
+__all__ = [
+    *("BoldCells", "column_headers", "column_kind", "format_cells", "format_marked_cells", "is_text_column"),
+    "shorten_numbers",
+]
+
+BoldCells = Mapping[str, Sequence[bool]]
+"""Whether the cell of each row is bold, of the columns that have such cells."""
 
 TIMES = ("step_s", "update_s", "first_step_s", "warmup_s", "compile_s", "time_to_target_s")
 LOSSES = ("final_loss", "final_loss_lo", "final_loss_hi", "best_loss")
@@ -87,6 +94,18 @@ def format_cells(table: pd.DataFrame) -> list[list[str]]:
         if {name, *ends} <= set(columns):
             _align_digits(columns, table, (name, *ends))
     return [list(row) for row in zip(*columns.values(), strict=True)]
+
+
+def format_marked_cells(
+    table: pd.DataFrame, bold: BoldCells, escape: Callable[[str], str], mark: Callable[[str], str]
+) -> list[list[str]]:
+    """The escaped texts of a table, row by row, the bold ones marked."""
+    cells = format_cells(table)
+    for place, name in enumerate(map(str, table)):
+        flags = bold.get(name, [False] * len(table))
+        for row, is_bold in zip(cells, flags, strict=False):
+            row[place] = mark(escape(row[place])) if is_bold else escape(row[place])
+    return cells
 
 
 def _align_digits(columns: dict[str, list[str]], table: pd.DataFrame, names: tuple[str, ...]) -> None:

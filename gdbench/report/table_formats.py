@@ -12,10 +12,11 @@ from gdbench.report.caveats import list_caveats
 from gdbench.report.escaping import escape_latex, escape_markdown
 from gdbench.report.report_data import ReportTable
 from gdbench.report.result_text import count_statuses
-from gdbench.report.table_cells import column_headers, format_cells, is_text_column
+from gdbench.report.table_cells import BoldCells, column_headers, format_marked_cells, is_text_column
 
 __all__ = ["format_markdown", "latex_table", "markdown_table"]
 
+NO_BOLD: BoldCells = {}
 MAX_ROWS = 40
 """Rows of a table in Markdown; the CSV has all."""
 
@@ -29,22 +30,24 @@ def format_markdown(report: Report) -> str:
     for items in (report.sentences, list_caveats(runs, report.data.compared)):
         lines += ["", *(f"- {escape_markdown(item)}" for item in items)] if items else []
     for table in (report.summary, *report.tables):
-        lines += ["", f"## {escape_markdown(table.title)}", "", *markdown_table(table.table), ""]
+        lines += ["", f"## {escape_markdown(table.title)}", "", *markdown_table(table.table, table.bold), ""]
         lines += [escape_markdown(table.rule)]
     return "\n".join([*lines, ""])
 
 
-def markdown_table(table: pd.DataFrame) -> list[str]:
+def markdown_table(table: pd.DataFrame, bold: BoldCells = NO_BOLD) -> list[str]:
     """The lines of a table, aligned as plain text, with at most MAX_ROWS rows and a count of the others."""
     is_text = [is_text_column(table, str(name)) for name in table]
-    lines = _markdown_rows(column_headers(table), format_cells(table.head(MAX_ROWS)), is_text)
+    headers = [escape_markdown(header) for header in column_headers(table)]
+    rows = format_marked_cells(table.head(MAX_ROWS), bold, escape_markdown, "**{}**".format)
+    lines = _markdown_rows(headers, rows, is_text)
     more = len(table) - MAX_ROWS
     return [*lines, "", f"… and {more} more rows, all in tables/*.csv."] if more > 0 else lines
 
 
 def _markdown_rows(headers: Sequence[str], rows: Sequence[Sequence[str]], is_text: Sequence[bool]) -> list[str]:
     """The lines of a Markdown table with columns of equal width; columns of text are aligned to the left."""
-    cells = [[escape_markdown(cell) for cell in row] for row in (headers, *rows)]
+    cells = [headers, *rows]
     widths = [max(3, *map(len, column)) for column in zip(*cells, strict=True)]
     rules = [
         f":{'-' * (width - 1)}" if text else f"{'-' * (width - 1)}:"
@@ -59,10 +62,9 @@ def _markdown_rows(headers: Sequence[str], rows: Sequence[Sequence[str]], is_tex
 def latex_table(table: ReportTable) -> str:
     """A table for the package booktabs, with its rule as the caption."""
     alignment = "".join("l" if is_text_column(table.table, str(name)) else "r" for name in table.table)
-    header, *rows = (
-        " & ".join(map(escape_latex, cells)) + r" \\"
-        for cells in (column_headers(table.table), *format_cells(table.table))
-    )
+    headers = [escape_latex(header) for header in column_headers(table.table)]
+    cells = format_marked_cells(table.table, table.bold, escape_latex, r"\textbf{{{}}}".format)
+    header, *rows = (" & ".join(row) + r" \\" for row in (headers, *cells))
     lines = [r"\begin{table}", r"\centering", f"\\begin{{tabular}}{{{alignment}}}", r"\toprule", header, r"\midrule"]
     lines += [*rows, r"\bottomrule", r"\end{tabular}", f"\\caption{{{escape_latex(table.rule)}}}", r"\end{table}", ""]
     return "\n".join(lines)

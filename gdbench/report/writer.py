@@ -90,7 +90,10 @@ def _write_tables(report: Report, folder: Path) -> Path:
     place.mkdir(exist_ok=True)
     for table in (report.summary, *report.tables):
         _write_text(place / f"{table.name}.tex", latex_table(table))
-    tables = {table.name: table.table for table in (report.summary, *report.tables)}
+    tables = {
+        table.name: table.table if table.numbers is None else table.numbers
+        for table in (report.summary, *report.tables)
+    }
     tables |= {f"figure-{figure.name}": figure.table for figure in report.figures}
     for name, frame in tables.items():
         escape_csv_table(frame).to_csv(place / f"{name}.csv", index=False)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import altair as alt
 import numpy as np
 import pandas as pd
@@ -18,7 +16,7 @@ from gdbench.report.charts.vega_lite import (
     named_data,
     pick_opacity,
 )
-from gdbench.report.style import Style, log_axis
+from gdbench.report.style import Style, linear_axis, log_axis
 
 __all__ = ["AXES", "draw_convergence", "select_drawable"]
 
@@ -55,7 +53,7 @@ def draw_convergence(table: pd.DataFrame, style: Style, against: str = "step") -
     measures = set(table["y"])
     title = {("gap",): "gap (f − f*) / (f₀ − f*)", ("loss",): "loss"}.get(tuple(measures), "gap, or loss")
     kind = "gap" if measures == {"gap"} else "number"
-    axis = _linear_axis if (table["gap"] <= 0).any() else log_axis
+    axis = linear_axis if (table["gap"] <= 0).any() else log_axis
     y, detail = axis(alt.Y, "gap", title), alt.Detail("configuration:N")
     base = alt.Chart(named_data()).encode(x=log_axis(alt.X, "x", AXES[against]), color=style.colour_channel(names))
     band = base.mark_area(aria=False).encode(
@@ -76,8 +74,3 @@ def draw_convergence(table: pd.DataFrame, style: Style, against: str = "step") -
     if "left" in table and table["left"].any():
         layers.append(marked.transform_filter("datum.left").mark_point(aria=False, **CROSS_MARK))
     return draw_panels(table, *layers, pick=True, rows=json_records(style.sort_grey_first(table)))
-
-
-def _linear_axis(channel: Any, field: str, title: str) -> Any:
-    """An axis for losses of any sign, which need not begin at 0."""
-    return channel(f"{field}:Q", title=title, scale=alt.Scale(zero=False, nice=False))

@@ -21,7 +21,15 @@ from gdbench.report.style import Style, vega_theme
 __all__ = [
     *("CROSS_MARK", "MAX_BANDS", "MAX_PANELS", "PICK", "ChartSpec", "Figure", "draw_lines", "draw_panels", "facet_by"),
     "has_bands",
-    *("image_specification", "json_records", "layer_charts", "named_data", "page_specification", "pick_opacity"),
+    *(
+        "image_specification",
+        "json_records",
+        "layer_charts",
+        "name_figure",
+        "named_data",
+        "page_specification",
+        "pick_opacity",
+    ),
 ]
 
 MAX_PANELS = 9
@@ -70,6 +78,11 @@ class Figure:
     group: str = ""
     coloured: bool = True
     """Whether its colours are those of the optimizers."""
+
+
+def name_figure(kind: str, text: str) -> str:
+    """The name of a figure's files from a text of any characters, as path-a-b."""
+    return f"{kind}-{''.join(character if character.isalnum() else '-' for character in text)}"
 
 
 def has_bands(optimizers: pd.Series, has_spread: pd.Series) -> bool:

@@ -141,12 +141,16 @@ def render_table(table: ReportTable, headers: Sequence[str] = ()) -> Markup:
             side = "l" if is_text_column(table.table, str(name)) else "r"
             button = f'<button type="button">{html.escape(header)}</button>'
             head.append(f'<th scope="col" class="{side}">{button}</th>')
-            values = zip(cells, table.table[name].tolist(), strict=True)
-            columns.append(
-                [f'<td class="{side}"{_sort_attribute(value)}>{escape_unbroken(cell)}</td>' for cell, value in values]
-            )
+            flags = table.bold.get(str(name), [False] * len(cells))
+            values = zip(cells, table.table[name].tolist(), flags, strict=True)
+            columns.append([_render_cell(side, *parts) for parts in values])
     body = "".join(f"<tr>{''.join(row)}</tr>" for row in zip(*columns, strict=True))
     return Markup(f"<thead><tr>{''.join(head)}</tr></thead><tbody>{body}</tbody>")
+
+
+def _render_cell(side: str, text: str, value: Any, is_bold: bool) -> str:
+    shown = f"<strong>{escape_unbroken(text)}</strong>" if is_bold else escape_unbroken(text)
+    return f'<td class="{side}"{_sort_attribute(value)}>{shown}</td>'
 
 
 def escape_unbroken(text: str) -> Markup:

@@ -1,0 +1,142 @@
+"""Metrics of training runs: their curves on train and held-out data, and a summary of each method over seeds."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from gdbench.analysis.convergence_curves import QUARTILES, compute_convergence_curves
+from gdbench.analysis.rank_tests import adjust_p_holm, compute_signed_rank_p
+from gdbench.analysis.winners import ALPHA, count_seeds_needed
+from gdbench.results.values import to_floats
+
+__all__ = [
+    *("LOSS", "MEASURES", "compute_metric_curves", "find_directions", "list_metrics", "summarise_metrics"),
+    "select_training_runs",
+]
+
+LOSS = "loss"
+MEASURES = {"final": "final.held_out.", "best": "best.held_out.", "test": "selected.test."}
+"""Numbers of a summary, and the prefixes of their columns."""
+KEYS = ["problem", "solver", "configuration"]
+Array = npt.NDArray[np.float64]
+
+
+def select_training_runs(runs: pd.DataFrame) -> pd.DataFrame:
+    """The runs of training workloads: those whose loss on training data is stated apart."""
+    return runs[to_floats(runs, "best.train.loss").notna()] if "best.train.loss" in runs else runs.head(0)
+
+
+def list_metrics(runs: pd.DataFrame) -> list[str]:
+    """The names of the metrics on held-out data, the loss first."""
+    prefix = MEASURES["best"]
+    names = [
+        name.removeprefix(prefix) for name in map(str, runs) if name.startswith(prefix) and runs[name].notna().any()
+    ]
+    return sorted(names, key=lambda name: name != LOSS)
+
+
+def find_directions(runs: pd.DataFrame, metric: str) -> dict[str, float]:
+    """The sign of a metric on each problem: 1 where the lowest value is the best, -1 where the highest is.
+
+    The best value of a run is at most its last where lower is better, and at least that where higher is. Where they
+    are equal in all runs, the highest is the best, as ``Training`` has it.
+    """
+    if metric == LOSS:
+        return dict.fromkeys(runs["problem"], 1.0)
+    is_lower = pd.Series(False, runs.index)
+    for split in ("train", "held_out"):
+        names = [f"{kind}.{split}.{metric}" for kind in ("best", "final")]
+        if set(names) <= set(runs):
+            best, final = (to_floats(runs, name) for name in names)
+            is_lower |= best < final
+    return {str(name): 1.0 if lower else -1.0 for name, lower in is_lower.groupby(runs["problem"]).any().items()}
+
+
+def compute_metric_curves(
+    runs: pd.DataFrame, traces: pd.DataFrame, name: str, directions: dict[str, float]
+) -> pd.DataFrame:
+    """Median and quartiles of a metric, as ``held_out.accuracy``, of each configuration at the recorded steps.
+
+    Input: comparable runs, their traces, and the sign of the metric on each problem. Columns: problem, solver,
+    configuration, step, value, lo, hi, runs and ended (runs that became nonfinite by then, which count as the worst).
+    The median of an even number of runs is the worse of the two in the middle.
+    """
+    sign_of = dict(zip(runs["run_id"], runs["problem"].map(directions), strict=True))
+    lines = traces[traces["run_id"].isin(traces.loc[traces[name].notna(), "run_id"])]
+    signed = lines.assign(loss=lines[name] * lines["run_id"].map(sign_of), gap=np.nan)
+    curves = compute_convergence_curves(runs, signed)
+    sign = curves["problem"].map(directions)
+    ends = np.sort(curves[["lo", "hi"]].mul(sign, axis=0).to_numpy(float), axis=1)
+    curves = curves.assign(value=curves["loss"] * sign, lo=ends[:, 0], hi=ends[:, 1])
+    return curves[[*KEYS, "step", "value", "lo", "hi", "runs", "ended"]]
+
+
+def summarise_metrics(runs: pd.DataFrame, directions: dict[str, dict[str, float]]) -> pd.DataFrame:
+    """Median, lowest and highest over seeds of each metric of each configuration, one row per problem and metric.
+
+    Input: training runs of one configuration per solver, and the signs of each metric by problem. Columns: problem,
+    metric, those of KEYS, seeds, selected_step (median), needed (seeds that the test of ties needs), and for each of
+    MEASURES its median, ``_lo``, ``_hi`` and ``_best``: whether it is the best median of its problem or tied with it. A
+    missing value of a run counts as the worst. Ties: equal medians; from ``needed`` common seeds on also what
+    Wilcoxon's signed-rank test of the paired values (Holm over the solvers, 5%) does not tell apart.
+    """
+    rows = []
+    for problem, group in runs.groupby("problem", sort=False, observed=True):
+        for metric, signs in directions.items():
+            columns = [prefix + metric for prefix in MEASURES.values() if prefix + metric in group]
+            if group[columns].notna().any(axis=None):
+                rows.append(_summarise_metric(group, metric, signs[str(problem)]))
+    return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()
+
+
+def _summarise_metric(group: pd.DataFrame, metric: str, sign: float) -> pd.DataFrame:
+    """The rows of one metric on one problem, a row per solver."""
+    solvers = group.groupby(KEYS, sort=False, observed=True)
+    table = solvers.agg(seeds=("run_id", "size")).assign(
+        metric=metric, selected_step=_compute_median_step(group), needed=count_seeds_needed(max(1, len(solvers) - 1))
+    )
+    for measure, prefix in MEASURES.items():
+        values = to_floats(group, prefix + metric) if prefix + metric in group else pd.Series(np.nan, group.index)
+        table = table.assign(**_summarise_values(group, sign * values, measure, sign))
+    return table.reset_index()
+
+
+def _compute_median_step(group: pd.DataFrame) -> pd.Series:
+    """The median step that the held-out data select, of each configuration; null without one."""
+    steps = (
+        group.assign(step=to_floats(group, "selected_step")) if "selected_step" in group else group.assign(step=np.nan)
+    )
+    return steps.groupby(KEYS, sort=False, observed=True)["step"].quantile(0.5, interpolation="higher")
+
+
+def _summarise_values(group: pd.DataFrame, signed: pd.Series, measure: str, sign: float) -> dict[str, pd.Series]:
+    """The four columns of a measure from values of which the lowest is the best; null where no run has any."""
+    known = signed.notna().any()
+    table = group.assign(value=signed.fillna(np.inf) if known else signed)
+    values = table.groupby(KEYS, sort=False, observed=True)["value"]
+    middle = values.quantile(0.5, interpolation=QUARTILES["middle"][1])
+    low, high = (values.min(), values.max()) if sign > 0 else (values.max(), values.min())
+    best = _find_best(table, middle) if known else pd.Series(False, middle.index)
+    return {measure: sign * middle, f"{measure}_lo": sign * low, f"{measure}_hi": sign * high, f"{measure}_best": best}
+
+
+def _find_best(table: pd.DataFrame, middle: pd.Series) -> pd.Series:
+    """Whether the median of each configuration is the lowest, or tied with it; false where that is infinite."""
+    if not np.isfinite(middle.min()):
+        return pd.Series(False, middle.index)
+    best = middle.eq(middle.min())
+    paired = table.pivot_table(index="seed", columns=KEYS, values="value", observed=True).dropna()
+    rivals = list(middle.index[~best])
+    if not rivals or len(paired) < count_seeds_needed(len(rivals)):
+        return best
+    first = paired[middle.idxmin()].to_numpy(float)
+    p = [_compute_p_value(first, paired[name].to_numpy(float)) for name in rivals]
+    return best | pd.Series(adjust_p_holm(np.array(p)) >= ALPHA, rivals).reindex(middle.index, fill_value=False)
+
+
+def _compute_p_value(first: Array, other: Array) -> float:
+    """p of the test that the first is lower; equal values, two that are infinite too, do not differ."""
+    with np.errstate(invalid="ignore"):
+        return compute_signed_rank_p(np.nan_to_num(first - other, nan=0.0, posinf=np.inf, neginf=-np.inf))
