@@ -60,6 +60,8 @@ NO_QUESTION = {
         "timing",
         "points",
         "trials",
+        "max_seconds",
+        "max_sweep_seconds",
         "metric",
         "trace",
         "name",

@@ -320,7 +320,7 @@ def read_all(made: Path, command: Callable[..., Any], count: int) -> None:
     listed = command("sweeps", "--csv", "--limit", "0").out.splitlines()
     assert len(listed) == count + 1
     key = str(runs["run_id"].iloc[0])
-    named = {"show": len(broken), "report": len(broken), "watch": int(max(Path("outputs").glob("*/*")) in broken)}
+    named = {"report": len(broken), "watch": int(max(Path("outputs").glob("*/*")) in broken)}
     for words in (
         ("show", key),
         ("report", "outputs", "--format", "md"),

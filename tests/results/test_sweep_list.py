@@ -329,7 +329,7 @@ def test_columns_of_other_types_stand_beside_each_other(outputs: Path) -> None:
     file = find_sweep("sweep", outputs) / "runs.parquet"
     table = pq.read_table(file)
     table = table.append_column("optimizer.beta1", pa.array(["auto"] * len(table)))
-    pq.write_table(table, file)
+    pq.write_table(table.replace_schema_metadata(None), file)  # as of a version that wrote no digest of names
 
     assert listed("optimizer.beta1=auto")["name"].tolist() == ["sweep"]
     assert listed("optimizer.beta1=0.9")["name"].tolist() == ["first"]
