@@ -120,7 +120,7 @@ def test_lists_in_sweeps_and_from_python_are_refused_as_well(command: Callable[.
     line = refusal(command("-m", "optimizer=[gd,adam],momentum"))
     assert line == (
         "gdbench: optimizer=[gd,adam] is a list, and a run has one optimizer: for a run of each write"
-        " -m optimizer=gd,adam.\n"
+        " optimizer=gd,adam.\n"
     )
     with pytest.raises(gdbench.UsageError, match=r"optimizer=\{a:1\} gives settings where a name is due"):
         gdbench.sweep(optimizer={"a": 1})
