@@ -57,6 +57,8 @@ def create_folder(outputs: str, name: str | None) -> Path:
     now = datetime.datetime.now()
     day = Path(outputs) / now.strftime("%Y-%m-%d")
     stem = now.strftime("%H-%M-%S") + (f"_{name}" if name else "")
+    if Path(stem).name != stem:
+        raise UsageError(f"name={name} must be a part of a folder's name, without / in it.")
     with explain_write_errors(outputs):
         day.mkdir(parents=True, exist_ok=True)
         for count in itertools.count(1):

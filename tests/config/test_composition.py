@@ -112,7 +112,7 @@ def test_a_group_takes_one_name(command: Callable[..., Any], group: str, value: 
         assert f"gives settings where a name is due: write {group}=NAME {group}.a=1." in line
         return
     assert line.startswith(f"gdbench: {group}={value} is ")
-    assert f"-m {group}=" in line or "chosen by its name" in line
+    assert f"write {group}=" in line or "chosen by its name" in line
 
 
 def test_lists_in_sweeps_and_from_python_are_refused_as_well(command: Callable[..., Any]) -> None:
@@ -120,7 +120,7 @@ def test_lists_in_sweeps_and_from_python_are_refused_as_well(command: Callable[.
     line = refusal(command("-m", "optimizer=[gd,adam],momentum"))
     assert line == (
         "gdbench: optimizer=[gd,adam] is a list, and a run has one optimizer: for a run of each write"
-        " -m optimizer=gd,adam.\n"
+        " optimizer=gd,adam.\n"
     )
     with pytest.raises(gdbench.UsageError, match=r"optimizer=\{a:1\} gives settings where a name is due"):
         gdbench.sweep(optimizer={"a": 1})
