@@ -67,8 +67,12 @@ class ExperimentRun:
         fragile = getattr(load_code(self.name), "FRAGILE", ())
         also = getattr(load_code(self.name), "ALSO_EXACT", ())
         settings = [*OPTIONAL_SETTINGS, *(name for name in self.runs if "." in name)]
-        given = [name for name in settings if self.runs[name].notna().any()]
+        given = [name for name in settings if self.runs[name].notna().any() and not self._is_default(name)]
         return self.runs[[name for name in (*EXACT, *also, *ROUNDED, *given) if name not in fragile]]
+
+    def _is_default(self, name: str) -> bool:
+        """Whether all runs were judged at every step, which is not written down."""
+        return name == "judge_every" and bool((self.runs[name] == 1).all())
 
     def picture(self) -> str:
         """Draw the picture, as SVG."""

@@ -17,7 +17,8 @@ from gdbench.config.config_folders import config_folder
 from gdbench.engine.factory_import import locate
 from gdbench.errors import UsageError
 from gdbench.objectives import Objective
-from gdbench.objectives.training import Training, build_training_objective
+from gdbench.objectives.training import Training
+from gdbench.objectives.training_objective import build_training_objective
 from website import axes
 
 __all__ = ["Entry", "Setting", "by_family", "entries", "settings"]

@@ -19,7 +19,7 @@ from gdbench.engine.training.functional import FunctionalOracle
 from gdbench.engine.training.judge import Judge
 from gdbench.errors import describe_exception
 from gdbench.objectives.base import Objective, cast, make_generator
-from gdbench.objectives.training import make_module
+from gdbench.objectives.training_objective import make_module
 from gdbench.optimizers.base import Hyper, Method, Oracle
 from gdbench.results.constant_column import is_constant, take_rows
 from gdbench.tree import Params, numel, put_lanes_last, tree_map

@@ -19,7 +19,8 @@ from gdbench.engine.random_state import FACTORY_STEP, seed_globals
 from gdbench.engine.torch_globals import Values, isolate_settings, run_and_diff
 from gdbench.errors import UsageError
 from gdbench.objectives.base import Objective, cast, hash_data
-from gdbench.objectives.training import Training, build_training_objective
+from gdbench.objectives.training import Training
+from gdbench.objectives.training_objective import build_training_objective
 
 __all__ = ["BuiltObjective", "build_objective", "forget_objectives", "load_objective"]
 

@@ -1,7 +1,6 @@
-"""The contract of a training workload: a module, its data, a loss and metrics, as one Objective.
+"""The contract of a training workload: a module, its data, a loss and metrics.
 
-``Training(module=..., train=..., loss=...)`` describes the workload; ``build_training_objective`` makes the Objective
-whose point is the module's parameters. What a run does with it is in ``gdbench/engine/training``.
+``gdbench.objectives.training_objective`` makes of it the Objective whose point is the module's parameters; what a run does with it is in ``gdbench/engine/training``.
 """
 
 from __future__ import annotations
@@ -15,10 +14,12 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from gdbench.errors import UsageError, format_count
-from gdbench.objectives.base import Objective
-from gdbench.objectives.training_data import HELD_OUT, JUDGED, SPLITS, TRAIN, build_data, list_tensors
 
-__all__ = ["LOSS", "DataSource", "Training", "build_training_objective", "check_loss", "make_module", "split_state"]
+__all__ = ["HELD_OUT", "JUDGED", "LOSS", "SPLITS", "TEST", "TRAIN", "DataSource", "Training"]
+
+TRAIN, HELD_OUT, TEST, JUDGED = "train", "held_out", "test", "judged"
+SPLITS = (TRAIN, HELD_OUT, TEST)
+"""The data that a run is trained on, that on which it is selected, and that which no selection has seen."""
 
 AUTOCAST_DTYPES = ("bfloat16", "float16")
 
@@ -158,65 +159,3 @@ def check_source(split: str, source: Any) -> None:
             f"Training({split}=...) must be a tuple of tensors (inputs, targets) or a Dataset{loader};"
             f" {_describe(source)} came."
         )
-
-
-def build_training_objective(training: Training) -> Objective:
-    """The Objective of a workload: its point holds the module's parameters, its value is the judged train loss.
-
-    The start of a seed is what ``torch.manual_seed(seed); module()`` makes. The data are ``train.0``, ``train.1`` ...
-    (where they are tensors), ``judged.0`` ..., ``held_out.0`` ... and ``test.0`` .... The value is in evaluation mode
-    with the buffers of a new module. Raises UsageError for a module without parameters, or that torch refuses.
-    """
-    module, start = make_module(training, 0)
-    module.eval()
-    fixed = {name: leaf.clone() for name, leaf in split_state(module)[1].items()}
-    dtypes = {leaf.dtype for leaf in start.values()}
-    if not dtypes:
-        raise UsageError(f"Training(module=...) makes {type(module).__name__}, which has no parameters to train.")
-
-    def fn(params: Any, **data: Tensor) -> Tensor:
-        *inputs, targets = list_tensors(data, JUDGED)
-        state = {**{name: _like(leaf, params) for name, leaf in fixed.items()}, **params}
-        outputs = torch.func.functional_call(module, state, tuple(inputs) or (targets,))
-        return check_loss(training.loss(outputs, targets))
-
-    return Objective(
-        fn=fn,
-        start=lambda seed: make_module(training, seed)[1],
-        data=build_data(training),
-        dtype=max(dtypes, key=lambda dtype: torch.finfo(dtype).bits),
-        source=training.source,
-        training=training,
-    )
-
-
-def make_module(training: Training, seed: int) -> tuple[nn.Module, dict[str, Tensor]]:
-    """The module of a seed, as ``torch.manual_seed(seed); module()`` makes it, and its parameters by name."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
-        module = training.module()
-    if not isinstance(module, nn.Module):
-        raise UsageError(f"Training(module=...) returned {type(module).__name__}; it must return a torch.nn.Module.")
-    return module, split_state(module)[0]
-
-
-def split_state(module: nn.Module) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """The parameters of a module that are trained, and its buffers and fixed parameters, by name."""
-    trained = {name: leaf.detach() for name, leaf in module.named_parameters() if leaf.requires_grad}
-    fixed = {name: leaf.detach() for name, leaf in module.named_parameters() if not leaf.requires_grad}
-    return trained, {**fixed, **{name: buffer.detach() for name, buffer in module.named_buffers()}}
-
-
-def _like(leaf: Tensor, params: Any) -> Tensor:
-    """A tensor on the device of the parameters and, if it is floating, in their dtype."""
-    first = next(iter(params.values()))
-    return leaf.to(first.device, first.dtype if leaf.is_floating_point() else leaf.dtype)
-
-
-def check_loss(value: Any, metric: str | None = None) -> Tensor:
-    """The value of the loss, or of a metric, itself. Raises UsageError unless it is a scalar."""
-    if isinstance(value, Tensor) and not value.dim():
-        return value
-    came = f"a tensor of shape {list(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
-    name = "loss=..." if metric is None else f"metrics={{{metric!r}: ...}}"
-    raise UsageError(f"Training({name}) returned {came}; it must return a scalar tensor, such as the batch's mean.")

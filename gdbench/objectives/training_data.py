@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,18 +12,10 @@ from torch.utils.data import Dataset, TensorDataset, default_collate
 from gdbench.errors import UsageError
 from gdbench.objectives.base import make_generator
 from gdbench.objectives.counter_rng import random_bits
+from gdbench.objectives.training import HELD_OUT, JUDGED, TEST, TRAIN, Training
 
-if TYPE_CHECKING:
-    from gdbench.objectives.training import Training
+__all__ = ["build_data", "collate_samples", "compute_epoch_order", "list_tensors", "name_data", "to_tensors"]
 
-__all__ = [
-    *("HELD_OUT", "JUDGED", "SPLITS", "TEST", "TRAIN", "build_data", "collate_samples", "compute_epoch_order"),
-    *("list_tensors", "name_data", "to_tensors"),
-]
-
-TRAIN, HELD_OUT, TEST, JUDGED = "train", "held_out", "test", "judged"
-SPLITS = (TRAIN, HELD_OUT, TEST)
-"""The data that a run is trained on, that on which it is selected, and that which no selection has seen."""
 MIN_JUDGED = 256
 """The train loss is judged on this many samples at least, where there are so many."""
 

@@ -13,7 +13,8 @@ from torch.amp import GradScaler
 from torch.optim import Optimizer, SparseAdam
 
 from gdbench.errors import Unavailable
-from gdbench.objectives.training import Training, check_loss, make_module
+from gdbench.objectives.training import Training
+from gdbench.objectives.training_objective import check_loss, make_module
 from gdbench.optimizers.base import HESSIAN_PRODUCT, Method, Step, StepInfo
 from gdbench.optimizers.create_graph import count_differentiations
 from gdbench.optimizers.gradient_transforms import GradientTransform

@@ -9,13 +9,15 @@ from pathlib import Path
 from gdbench.results.parquet_files import Table
 
 __all__ = [
-    *("PARTS", "find_finished_cells", "find_part_files", "find_sweep_folders", "get_part_path"),
+    *("LOCK", "PARTS", "find_finished_cells", "find_part_files", "find_sweep_folders", "get_part_path"),
     *("is_sweep", "walk_sweeps"),
 ]
 
 
 PARTS = "parts"
 """Subfolder with one file per cell and table, until these are merged at the end of the sweep."""
+LOCK = ".hydra/lock"
+"""Locked by the process that writes to a sweep's folder; the system releases it when that process ends."""
 
 
 def get_part_path(folder: Path, cell: int, table: Table) -> Path:

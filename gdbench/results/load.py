@@ -16,7 +16,8 @@ from gdbench.errors import UsageError, did_you_mean, format_count
 from gdbench.results.arrow import to_pandas
 from gdbench.results.columns import TABLE_COLUMNS, describe_columns
 from gdbench.results.damaged_files import DamagedFile
-from gdbench.results.folder_layout import find_part_files, find_sweep_folders, get_part_path, is_sweep
+from gdbench.results.folder_layout import LOCK, find_part_files, find_sweep_folders, get_part_path, is_sweep
+from gdbench.results.locks import is_held
 from gdbench.results.parquet_files import Table, add_missing_columns, read_table
 from gdbench.results.schema_union import concat_tables
 from gdbench.results.sweep_info import count_planned_cells, is_search
@@ -86,11 +87,9 @@ def load(
 
 def _describe_empty(folder: Path) -> str:
     """The error line for a sweep without rows: whether it runs, how many cells it has, how to resume it."""
-    from gdbench.results.sweep_folder import is_locked  # which imports this module
-
     planned = count_planned_cells(folder)
     cells = "its cell" if planned == 1 else f"the first of its {format_count(planned, 'cell')}"
-    if is_locked(folder):
+    if is_held(folder / LOCK):
         watch = shlex.join(["python", "-m", "gdbench", "sweeps", "watch", str(folder)])
         return f"{folder} has no rows yet: it runs, and {cells} has not ended. Follow it: {watch}."
     resume = shlex.join(["python", "-m", "gdbench", f"resume={folder}"])

@@ -20,5 +20,5 @@ STATUSES = tuple(STATUS_RANK)
 SOUND = ("target", "plateau", "budget")
 """Statuses of runs that are eligible to win; hits of other runs do not count as solutions."""
 DIVERGING = ("diverged", "nonfinite")
-WITHOUT_RESULT = ("timeout", "unavailable", "failed")
+WITHOUT_RESULT = ("failed", "unavailable", "timeout")
 """Statuses of runs that did not run to their end."""

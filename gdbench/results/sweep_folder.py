@@ -21,7 +21,7 @@ from gdbench.results.arrow import ARROW_TYPES, to_arrow
 from gdbench.results.atomic import explain_write_errors
 from gdbench.results.columns import COLUMNS
 from gdbench.results.damaged_files import DamagedFile
-from gdbench.results.folder_layout import PARTS, find_part_files, get_part_path
+from gdbench.results.folder_layout import LOCK, PARTS, find_part_files, get_part_path
 from gdbench.results.load import SkippedFile, read_sweep_table
 from gdbench.results.locks import hold_lock, is_held
 from gdbench.results.parquet_files import (
@@ -46,8 +46,6 @@ __all__ = [
 ]
 
 
-LOCK = ".hydra/lock"
-"""Locked by the process that writes to a sweep's folder; the system releases it when that process ends."""
 LOCK_TIMEOUT_S = 0.2
 """Time to wait for the lock: another process may only be testing it."""
 

@@ -64,7 +64,8 @@ def make_objective(objective: Any, x0: Any) -> Objective | None:
 
     from gdbench.objectives.base import Objective
     from gdbench.objectives.point_conversion import convert_point, widest_dtype
-    from gdbench.objectives.training import Training, build_training_objective
+    from gdbench.objectives.training import Training
+    from gdbench.objectives.training_objective import build_training_objective
 
     if isinstance(objective, Training):
         objective = build_training_objective(objective)

@@ -26,11 +26,11 @@ every_package = pytest.mark.parametrize("package", PACKAGES, ids=lambda package:
 
 
 def definitions(package: ModuleType) -> list[str]:
-    """The names of the package's public functions that return an objective or a method, by Python's own parser."""
+    """The names of the package's public factories of objectives, workloads and methods, by Python's own parser."""
     files = Path(package.__path__[0]).rglob("*.py")
     nodes = [node for file in files for node in ast.parse(file.read_text()).body]
     functions = [node for node in nodes if isinstance(node, ast.FunctionDef) and node.returns is not None]
-    makers = [node for node in functions if ast.unparse(node.returns) in ("Objective", "Method")]  # type: ignore[arg-type]
+    makers = [node for node in functions if ast.unparse(node.returns) in ("Objective", "Training", "Method")]  # type: ignore[arg-type]
     classes = [node for node in nodes if isinstance(node, ast.ClassDef) and "Optimizer" in map(ast.unparse, node.bases)]
     return [node.name for node in (*makers, *classes) if not node.name.startswith("_")]
 

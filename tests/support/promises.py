@@ -28,26 +28,26 @@ NOT_OURS = {
 
 _PROMISES = {
     # README
-    "-m lr=0.01,0.1": ("2 runs", "Best", "Files: outputs/"),
-    "-m optimizer=gd,adam impl=manual,torch lr=0.01,0.1,1.1": ("12 runs", "diverged", "Best", "report outputs/"),
+    "lr=0.01,0.1": ("2 runs", "Best", "Files: outputs/"),
+    "optimizer=gd,adam impl=manual,torch lr=0.01,0.1,1.1": ("12 runs", "diverged", "Best", "report outputs/"),
     "": ("1 run", "notebook_manual", "Files: outputs/"),
-    "-m objective=rosenbrock optimizer=gd,momentum,adam,lbfgs impl=manual,torch lr=1e-4,1e-3": (
+    "objective=rosenbrock optimizer=gd,momentum,adam,lbfgs impl=manual,torch lr=1e-4,1e-3": (
         "16 runs",
         "2 of 16 runs have no result: 2 unavailable (optimizer=lbfgs has no manual implementation; try impl=torch)",
     ),
-    "-m objective=quadratic objective.condition=10,1000 'lr=tag(log,interval(1e-3,1))' points=50": ("100 runs",),
-    "-m objective=logistic optimizer=gd lr=null lr_scale_of=L lr_scale=0.5,1,1.9,2.1 steps=1000": ("4 runs",),
-    "-m optimizer=momentum optimizer.momentum=0.5,0.9,0.99 dtype=float32,float64": ("6 runs", "float64"),
-    "-m objective=mlp optimizer=adam seed=0,1,2,3 timing=off": ("4 runs",),
+    "objective=quadratic objective.condition=10,1000 'lr=tag(log,interval(1e-3,1))' points=50": ("100 runs",),
+    "objective=logistic optimizer=gd lr=null lr_scale_of=L lr_scale=0.5,1,1.9,2.1 steps=1000": ("4 runs",),
+    "optimizer=momentum optimizer.momentum=0.5,0.9,0.99 dtype=float32,float64": ("6 runs", "float64"),
+    "objective=mlp optimizer=adam seed=0,1,2,3 timing=off": ("4 runs",),
     "list objectives": ("rosenbrock ", "bbob_f01_sphere"),
     "list columns": ("steps_to_target", "final_gap"),
     "show": ("Best", "Files: outputs/"),
     "show dac917": ("# configuration", "# command that repeats it", GDBENCH),
     "--help": ("Usage: python -m gdbench", "Exit codes: 0 all ran"),
-    "-m optimizer=gd,adam lr=0.01,0.1 name=mine": ("4 runs",),
+    "optimizer=gd,adam lr=0.01,0.1 name=mine": ("4 runs",),
     "resume=outputs/2026-11-23/09-54-14_mine": ("Going on with outputs/2026-11-23/09-54-14_mine",),
     "resume=outputs/2026-11-23/09-54-14_mine retry=failed": ("Going on with outputs/2026-11-23/09-54-14_mine",),
-    "-m optimizer=gd,adam lr=0.01,0.1 name=mine --dry-run": ("2 cells", "done"),
+    "optimizer=gd,adam lr=0.01,0.1 name=mine --dry-run": ("2 cells", "done"),
     "tune optimizer=momentum,nesterov 'optimizer.momentum=interval(0,0.99)' objective=quadratic": ("tuned for",),
     "tune optimizer=gd,adam 'lr=tag(log,interval(1e-4,1))' seed=0,1,2 start_noise=0.1": ("tuned for", "3 seeds"),
     "tune optimizer=gd,adam metric=final_gap trials=200": ("tuned for the lowest final gap", "200 trials each"),
@@ -73,11 +73,11 @@ _PROMISES = {
     "sweeps archive baseline --to baseline.zip": ("baseline.zip: ", "sweeps restore baseline.zip"),
     "sweeps restore baseline.zip --outputs elsewhere": ("elsewhere/",),
     "sweeps rm baseline --yes": ("09-54-14_sweep",),
-    "-m objective=rosenbrock optimizer=adam impl=manual,torch schedule=constant,cosine,wsd lr=0.01,0.1": (
+    "objective=rosenbrock optimizer=adam impl=manual,torch schedule=constant,cosine,wsd lr=0.01,0.1": (
         "12 runs",
         "cosine",
     ),
-    "-m optimizer=gd noise=gaussian noise.sigma=0.5 clip=norm clip.max_norm=1 seed=0,1,2": ("3 runs",),
+    "optimizer=gd noise=gaussian noise.sigma=0.5 clip=norm clip.max_norm=1 seed=0,1,2": ("3 runs",),
     "--config-dir mine -m objective=bowl optimizer=signed,gd lr=0.01,0.1": ("4 runs", "signed"),
     "gate --config-dir mine --time off": ("signed", "report: "),
     "gate accept 'signed *' --reason 'sign(0) is 0 now'": ("accepted: signed", "Commit gate/accepted.csv"),
@@ -85,6 +85,7 @@ _PROMISES = {
     "-m optimizer=gd,adam lr=0.01,0.1 timing=off name=wide --dry-run": ("2 cells", "4 runs"),
     "-m optimizer=gd,adam lr=0.01,0.1 timing=off name=wide": ("4 runs",),
     "sweeps watch wide": (),
+    "-m optimizer=gd,adam timing=off max_seconds=60 max_sweep_seconds=3600": ("2 runs",),
     # docs/how-to/gate.md and docs/tutorial.md
     "gate --base HEAD --config-dir mine --time off": ("report: ",),
     "gate accept 'signed *' --reason 'callers may keep the gradient'": ("accepted: signed", "Commit gate/accepted.csv"),
@@ -101,19 +102,21 @@ _PROMISES = {
     " schedule=warmup_cosine clip=norm": ("6 runs", "adamw"),
     "--config-dir mine objective=digits optimizer=adamw impl=torch lr=1e-3 timing=off optimizer.weight_decay=0.1"
     " 'optimizer.groups={no_decay:{weight_decay:0.0}}'": ("1 run", "adamw"),
+    "-m objective=digits_mlp optimizer=adam,momentum lr=0.01 seed=0,1,2 steps=200 timing=off judge_every=20"
+    " 'target_metric=\"held_out.accuracy>=0.95\"'": ("6 runs", "held-out accuracy"),
     # docs/how-to/trackers.md
-    "-m lr=0.01,0.1 timing=off name=first tracker=tensorboard": ("2 runs",),
-    "-m lr=0.01,0.1,0.3 timing=off name=second": ("3 runs",),
+    "lr=0.01,0.1 timing=off name=first tracker=tensorboard": ("2 runs",),
+    "lr=0.01,0.1,0.3 timing=off name=second": ("3 runs",),
     "export tensorboard second": ("tensorboard: 3 runs added", "Look: "),
     "sweeps optimizer=gd 'lr<0.2' since=7d": ("in outputs",),
     "sweeps label second --tag paper": ("tags paper",),
     "compare first second --settings": ("a: ", "b: ", "Configuration"),
     "compare first second": ("outputs/compare/", "Run by run: ", "Open in a browser"),
     # docs/index.md and docs/tutorial.md
-    "-m optimizer=gd,adam impl=manual,torch lr=0.01,0.1": ("8 runs", "Best"),
+    "optimizer=gd,adam impl=manual,torch lr=0.01,0.1": ("8 runs", "Best"),
     "report": ("report.html",),
-    "-m lr=0.01,0.1,0.3,1.1": ("4 runs", "diverged", "Best"),
-    "-m optimizer=gd,momentum,adam impl=manual,torch lr=0.01,0.1": ("12 runs", "Best"),
+    "lr=0.01,0.1,0.3,1.1": ("4 runs", "diverged", "Best"),
+    "optimizer=gd,momentum,adam impl=manual,torch lr=0.01,0.1": ("12 runs", "Best"),
     "objective=rosenbrock optimizer=adam timing=off 'lr=${logspace:-5,0,1000}'": ("1,000 runs",),
     "--config-dir mine -m timing=off optimizer=brake,momentum,gd lr=0.01,0.1": ("6 runs", "brake"),
     "--config-dir mine -m name=brake timing=off steps=1000 --quiet objective=quadratic,rosenbrock"

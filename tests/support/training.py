@@ -13,7 +13,7 @@ from gdbench.engine.build import build_cell
 from gdbench.engine.cell import Cell
 from gdbench.engine.descent import descent
 from gdbench.engine.randomness_check import find_draws
-from gdbench.objectives.training import build_training_objective
+from gdbench.objectives.training_objective import build_training_objective
 from gdbench.sweeps.planner import plan_overrides
 
 

@@ -14,15 +14,8 @@ from torch import Tensor
 from gdbench.engine.random_state import compute_number, seed_globals
 from gdbench.errors import UsageError
 from gdbench.objectives.base import Objective, make_generator
-from gdbench.objectives.training import Training
-from gdbench.objectives.training_data import (
-    JUDGED,
-    TRAIN,
-    collate_samples,
-    compute_epoch_order,
-    list_tensors,
-    to_tensors,
-)
+from gdbench.objectives.training import JUDGED, TRAIN, Training
+from gdbench.objectives.training_data import collate_samples, compute_epoch_order, list_tensors, to_tensors
 
 __all__ = ["BatchSource"]
 

@@ -17,8 +17,9 @@ from gdbench.engine.training.batches import BatchSource
 from gdbench.engine.training.lane_batches import LaneBatches
 from gdbench.engine.training.lane_randomness import LaneRandomness
 from gdbench.objectives.base import Objective, cast
-from gdbench.objectives.training import Training, check_loss, make_module, split_state
-from gdbench.objectives.training_data import TRAIN, list_tensors
+from gdbench.objectives.training import TRAIN, Training
+from gdbench.objectives.training_data import list_tensors
+from gdbench.objectives.training_objective import check_loss, make_module, split_state
 from gdbench.optimizers.base import Step
 from gdbench.tree import Params, dot, leaves, rebuild
 

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from gdbench.engine.training.functional import call_module, split_batch
 from gdbench.objectives.base import Objective
-from gdbench.objectives.training import LOSS, check_loss
-from gdbench.objectives.training_data import HELD_OUT, JUDGED, TEST, TRAIN, list_tensors
+from gdbench.objectives.training import HELD_OUT, JUDGED, LOSS, TEST, TRAIN
+from gdbench.objectives.training_data import list_tensors
+from gdbench.objectives.training_objective import check_loss
 from gdbench.tree import Params
 
 __all__ = ["JUDGED_SPLITS", "TRAIN_LOSS", "Judge"]

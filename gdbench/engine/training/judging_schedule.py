@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 from gdbench.objectives.base import Objective
-from gdbench.objectives.training_data import HELD_OUT, JUDGED, list_tensors
+from gdbench.objectives.training import HELD_OUT, JUDGED
+from gdbench.objectives.training_data import list_tensors
 
 __all__ = ["choose_interval", "list_judged_steps"]
 

@@ -9,7 +9,8 @@ import torch
 
 from gdbench.config.user_modules import USER_ERRORS
 from gdbench.engine.random_state import set_globals
-from gdbench.objectives.training_data import TRAIN, list_tensors
+from gdbench.objectives.training import TRAIN
+from gdbench.objectives.training_data import list_tensors
 from gdbench.tree import Params, leaves, select_run, stack_runs
 
 if TYPE_CHECKING:

@@ -12,8 +12,7 @@ import numpy.typing as npt
 from gdbench.config.target_metric import TargetMetric
 from gdbench.errors import UsageError, did_you_mean
 from gdbench.objectives.base import Objective
-from gdbench.objectives.training import LOSS, Training
-from gdbench.objectives.training_data import HELD_OUT, TRAIN
+from gdbench.objectives.training import HELD_OUT, LOSS, TRAIN, Training
 
 __all__ = ["check_target", "find_reached", "list_metrics"]
 

@@ -18,8 +18,8 @@ from gdbench.engine.tensor_stats import put_runs_last, to_numpy
 from gdbench.engine.training.judge import TRAIN_LOSS, Judge
 from gdbench.engine.training.judging_schedule import list_judged_steps
 from gdbench.engine.training.metric_log import BATCH_LOSS, MetricLog, Selection
-from gdbench.objectives.training import split_state
-from gdbench.objectives.training_data import TEST
+from gdbench.objectives.training import TEST
+from gdbench.objectives.training_objective import split_state
 from gdbench.optimizers.base import Method, StepInfo
 from gdbench.tree import Params, tree_map
 

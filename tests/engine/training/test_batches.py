@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from gdbench import Training, UsageError
 from gdbench.engine.training.batches import BatchSource
-from gdbench.objectives.training import build_training_objective
+from gdbench.objectives.training_objective import build_training_objective
 
 SAMPLES, SIZE = 22, 5
 DATA = (torch.arange(SAMPLES, dtype=torch.float32)[:, None], torch.arange(SAMPLES))

@@ -15,7 +15,7 @@ import gdbench
 from gdbench import Training
 from gdbench.engine.descent import descent
 from gdbench.engine.training.functional import FunctionalOracle
-from gdbench.objectives.training import build_training_objective
+from gdbench.objectives.training_objective import build_training_objective
 from gdbench.optimizers.torch_construction import OptimizerSpec
 from gdbench.optimizers.torch_module import module_method
 from gdbench.tree import leaves

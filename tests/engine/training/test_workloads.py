@@ -10,8 +10,9 @@ import pytest
 import torch
 
 import gdbench
-from gdbench.objectives.training import Training, build_training_objective
+from gdbench.objectives.training import Training
 from gdbench.objectives.training_data import list_tensors
+from gdbench.objectives.training_objective import build_training_objective
 from tests.support.laws import WORKLOADS, target
 from tests.support.tiers import representatives
 
