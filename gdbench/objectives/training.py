@@ -1,6 +1,7 @@
 """The contract of a training workload: a module, its data, a loss and metrics.
 
-``gdbench.objectives.training_objective`` makes of it the Objective whose point is the module's parameters; what a run does with it is in ``gdbench/engine/training``.
+``gdbench.objectives.training_objective`` makes of it the Objective whose point is the module's parameters; what a run
+does with it is in ``gdbench/engine/training``.
 """
 
 from __future__ import annotations
