@@ -206,7 +206,8 @@ def _observe(cell: Cell, laned: bool, overflowing: Array, progress: ProgressCall
         cell,
         progress,
     )
-    progress(0)  # it has ended: steps are reported before they are made
+    with contextlib.suppress(TimeLimitReached):  # runs beyond it have said so, and the others keep their results
+        progress(0)  # it has ended: steps are reported before they are made
     pieces = [piece for attempt in attempts for piece in attempt]
     results = [result for _, result in pieces if isinstance(result, PassResult)]
     rows = [rows for rows, result in pieces if isinstance(result, PassResult)]

@@ -353,7 +353,8 @@ def test_two_sides_are_one_report_with_the_differences_first(sided: Report) -> N
     }
 
     assert names[:3] == ["differences", "convergence", "sensitivity"]
-    assert "b is better on 1" in report.sentences[0]
+    assert report.sentences[0].startswith("a is ")
+    assert "b is better on 1" in report.sentences[1]
     assert any("b is better: momentum (" in line for line in report.sentences)
     assert {"momentum · a", "momentum · b"} <= optimizers
     assert (

@@ -168,7 +168,7 @@ def test_sweeps_are_asked_for_by_what_they_are(outputs: Path) -> None:
     [
         ("optimzer=adam", r"optimzer is no column of these sweeps\. Did you mean optimizer\?"),
         ("beta1=0.9", r"beta1 is no column of these sweeps\. Did you mean optimizer\.beta1\?"),
-        ("adam", r"QUERY='adam' must be COLUMN=VALUE"),
+        ("adam", r"sweeps adam is not known\. Allowed: watch, .* or a query COLUMN=VALUE, such as optimizer=adam\."),
         ("lr=fast", r"lr=fast must be a number, or null\."),
         ("timed=maybe", r"timed=maybe must be true, false or null\."),
         ("since=yesterday", r"since=yesterday must be 2026-11-01"),

@@ -81,7 +81,10 @@ _PROMISES = {
     "--config-dir mine -m objective=bowl optimizer=signed,gd lr=0.01,0.1": ("4 runs", "signed"),
     "gate --config-dir mine --time off": ("signed", "report: "),
     "gate accept 'signed *' --reason 'sign(0) is 0 now'": ("accepted: signed", "Commit gate/accepted.csv"),
-    "objective=digits_mlp optimizer=adam,momentum lr=0.003,0.03 seed=0,1,2 steps=200 timing=off": ("12 runs", "test accuracy"),
+    "objective=digits_mlp optimizer=adam,momentum lr=0.003,0.03 seed=0,1,2 steps=200 timing=off": (
+        "12 runs",
+        "test accuracy",
+    ),
     # docs/how-to/cluster.md
     "-m optimizer=gd,adam lr=0.01,0.1 timing=off name=wide --dry-run": ("2 cells", "4 runs"),
     "-m optimizer=gd,adam lr=0.01,0.1 timing=off name=wide": ("4 runs",),

@@ -129,7 +129,7 @@ def test_runs_that_ended_in_time_keep_their_results(tmp_path: Path) -> None:
         return (x**2).sum()
 
     runs = gdbench.run(
-        fn, x0=[1.0, 1.0], optimizer="gd", lr=[0.1, 2.0], steps=4, timing="off", max_seconds=1.5, outputs=tmp_path
+        fn, x0=[1.0, 1.0], optimizer="gd", lr=[0.1, 2.0], steps=4, timing="off", max_seconds=5, outputs=tmp_path
     )
     assert runs["status"].tolist() == ["budget", "timeout"]
     assert runs["final_loss"].notna().tolist() == [True, False]
