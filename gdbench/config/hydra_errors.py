@@ -92,7 +92,7 @@ def translate_error(error: Exception, folders: Iterable[Path] = (), words: Itera
 
 def _describe_value(key: str, text: str) -> str:
     """The message for an unknown key, or for its value."""
-    if re.search(r"is not in struct|not in '|No match in the defaults list", text):
+    if "@" in key or re.search(r"is not in struct|not in '|No match in the defaults list", text):
         return describe_unknown_key(key)
     if loading := re.search(r"Error loading '.*?'", text):
         return f"{key}: {loading[0]}."

@@ -207,7 +207,8 @@ def _check_keys(config: Mapping[str, Any], choices: Mapping[str, str]) -> None:
             raise UsageError(f"{key}={choices[key]}: its file must hold lines of the form KEY: VALUE.")
         if key in ("objective", "optimizer", *AROUND) and key in choices:
             _check_factories(f"{key}={choices[key]}", config.get(key) or {})
-        if key not in config or (key in GROUPS and not isinstance(config[key], Mapping)):
+        is_without_option = key in ("objective", "optimizer") and key not in choices
+        if key not in config or is_without_option or (key in GROUPS and not isinstance(config[key], Mapping)):
             raise UsageError(f"{key} is missing: every run needs one. Leave it out to have the default.")
     if "lr" in config["optimizer"]:
         raise UsageError(describe_unknown_key("optimizer.lr", choices))
