@@ -145,6 +145,7 @@ def bowl(n=2, steepness=1.0):
 """
 
 
+@pytest.mark.slow
 def test_leaked_threads_do_not_keep_a_program(processes: Processes, own: Path, tmp_path: Path) -> None:
     """A sweep whose objective leaves a thread running ends by itself, with its exit code."""
     (own / "own_things.py").write_text(LEAKS)

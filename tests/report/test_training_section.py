@@ -137,6 +137,7 @@ def test_nothing_is_said_of_gaps(report: Report) -> None:
     assert not any("gap" in figure.title.lower() for figure in report.figures)
 
 
+@pytest.mark.slow
 def test_other_runs_have_no_training_section(outputs: Path, tmp_path: Path) -> None:
     """Functions have no such section, and beside a workload they are not part of it."""
     gdbench.sweep(

@@ -119,6 +119,7 @@ def test_slow_steps_are_ended_between_them(hangs: Path, command: Callable[..., A
     assert runs["status"].tolist() == ["timeout"]
 
 
+@pytest.mark.slow
 def test_runs_that_ended_in_time_keep_their_results(tmp_path: Path) -> None:
     """Of a cell whose runs are made one by one, those that had ended have their results, and the others say timeout."""
     import torch
@@ -135,6 +136,7 @@ def test_runs_that_ended_in_time_keep_their_results(tmp_path: Path) -> None:
     assert runs["final_loss"].notna().tolist() == [True, False]
 
 
+@pytest.mark.slow
 def test_a_sweep_that_takes_its_time_says_what_had_not_begun(hangs: Path, command: Callable[..., Any]) -> None:
     """At ``max_sweep_seconds`` the running cell is ended and the others are rows; resume= runs both."""
     words = ("--config-dir", str(hangs), "-m", "objective=loop,beale", *SHORT)
@@ -158,6 +160,7 @@ def test_a_wrong_limit_is_one_line(command: Callable[..., Any], setting: str) ->
     assert len(done.err.splitlines()) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("limit", "status"), [("max_seconds=2", "timeout"), ("max_sweep_seconds=2", "budget")])
 def test_a_cell_that_hung_runs_again_only_where_its_sweep_had_the_limit(
     command: Callable[..., Any], limit: str, status: str
@@ -220,6 +223,7 @@ def test_a_launched_sweep_ends_in_time(hangs: Path, processes: Processes, tmp_pa
     assert processes.wait_for_all() == []
 
 
+@pytest.mark.slow
 def test_a_process_that_ended_within_a_cell_is_told(hangs: Path, processes: Processes, tmp_path: Path) -> None:
     """After os._exit in a cell, the next start says in which, runs the other cells first, and keeps their rows."""
     words = ("--config-dir", str(hangs), "-m", "objective=leave,beale", *SHORT, "name=left")

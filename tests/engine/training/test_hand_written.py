@@ -12,7 +12,7 @@ from gdbench import Training
 STEPS = 220
 
 
-@pytest.mark.parametrize("seed", [0, 3])
+@pytest.mark.parametrize("seed", [0, pytest.param(3, marks=pytest.mark.slow)])
 def test_losses_equal_those_of_a_script_bit_for_bit(seed: int) -> None:
     """Two groups, warm-up and cosine, clipping, BatchNorm and Dropout: every loss has the bits of the script's."""
     data = make_data()
