@@ -77,14 +77,16 @@ def test_fifty_runs_over_all_of_conf_repeat_to_the_bit(tmp_path: Path) -> None:
     execute(SweepSpec(), picked(tmp_path), Silent())
     runs = gdbench.load(tmp_path)
     (place,) = tmp_path.glob("*/*")
-    repeats = [reproduce(place, row) for _, row in runs.iterrows()]
+    ran = runs[runs["status"] != "unavailable"]  # which computed nothing: reproduce refuses it
+    repeats = [reproduce(place, row) for _, row in ran.iterrows()]
     parted = {
         f"{row['objective']} {row['optimizer']}": list_lines(repeat)
-        for (_, row), repeat in zip(runs.iterrows(), repeats, strict=True)
+        for (_, row), repeat in zip(ran.iterrows(), repeats, strict=True)
         if not repeat.same or repeat.sources or repeat.data or repeat.environment or repeat.stale
     }
 
     assert not parted
+    assert len(ran) > 0.8 * PICKED
     assert len(runs) == PICKED == runs["objective"].nunique() == runs["optimizer"].nunique()
     assert (runs["status"] != "failed").all()
     assert min(repeat.columns for repeat in repeats) > 50
