@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from gdbench.engine.oracle import EagerOracle
 from gdbench.engine.training.batches import BatchSource
 from gdbench.engine.training.lane_batches import LaneBatches
 from gdbench.engine.training.lane_randomness import LaneRandomness
@@ -21,7 +22,7 @@ from gdbench.objectives.training import TRAIN, Training
 from gdbench.objectives.training_data import list_tensors
 from gdbench.objectives.training_objective import check_loss, make_module, split_state
 from gdbench.optimizers.base import Step
-from gdbench.tree import Params, dot, leaves, rebuild
+from gdbench.tree import Params, leaves
 
 __all__ = ["FunctionalOracle", "call_module", "make_lane_buffers", "split_batch"]
 
@@ -112,27 +113,22 @@ class FunctionalOracle:
         draws = self.randomness is not None
         return FunctionalOracle.in_lanes(self.module, self.objective, self.seeds[lanes.cpu()], draws, buffers)
 
+    def at(self, k: Step) -> EagerOracle:
+        """The oracle of the batch of step k."""
+        return EagerOracle(lambda x: self._evaluate(x, k), self.laned)
+
     def value(self, x: Params, k: Step) -> Tensor:
         """The loss of the batch of step k, ``[]`` or ``[L]``."""
-        with torch.no_grad():
-            return self._evaluate(x, k)
+        return self.at(k).value(x, k)
 
     def grad(self, x: Params, k: Step) -> tuple[Tensor, Params]:
         """The same, and its gradient."""
-        x = {name: leaf.detach().requires_grad_() for name, leaf in x.items()}  # type: ignore[union-attr]
-        loss = self._evaluate(x, k)
-        total = loss.sum() if self.laned else loss
-        return loss.detach(), rebuild(x, torch.autograd.grad(total, leaves(x), materialize_grads=True))
+        loss, grad = self.at(k).grad(x, k)
+        return loss.detach(), grad
 
     def hvp(self, x: Params, v: Params, k: Step) -> Params:
         """Its Hessian at x times v."""
-        x = {name: leaf.detach().requires_grad_() for name, leaf in x.items()}  # type: ignore[union-attr]
-        loss = self._evaluate(x, k)
-        slopes = torch.autograd.grad(
-            loss.sum() if self.laned else loss, leaves(x), create_graph=True, materialize_grads=True
-        )
-        along = dot(rebuild(x, slopes), v, laned=False)
-        return rebuild(x, torch.autograd.grad(along, leaves(x), materialize_grads=True))
+        return self.at(k).hvp(x, v, k)
 
     def _evaluate(self, x: Params, k: Step) -> Tensor:
         batch = self.batch(int(k))
