@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -38,13 +39,7 @@ def digits_mlp(hidden: int = 64, dropout: float = 0.1, batch: int = 32) -> Train
             nn.Linear(wide, 10),
         )
 
-    return Training(
-        module=module,
-        **split_samples(load_digits(), HELD_OUT, HELD_OUT),
-        metrics={"accuracy": accuracy},
-        batch=check_int("batch", batch, least=1),
-        source=SOURCE,
-    )
+    return _classify_digits(module, batch)
 
 
 def digits_cnn(channels: int = 8, batch: int = 32) -> Training:
@@ -65,6 +60,11 @@ def digits_cnn(channels: int = 8, batch: int = 32) -> Training:
             *(nn.Flatten(), nn.Linear(8 * narrow, 10)),
         )
 
+    return _classify_digits(module, batch)
+
+
+def _classify_digits(module: Callable[[], nn.Module], batch: int) -> Training:
+    """The workload of a network that classifies the digits."""
     return Training(
         module=module,
         **split_samples(load_digits(), HELD_OUT, HELD_OUT),
