@@ -59,6 +59,7 @@ Keys
                     inverse_sqrt, warmup_cosine ...
   clip, noise       gradient clipping: none, norm, value, unit; gradient noise:
                     none, gaussian, annealed, relative
+  average           weights averaged for judging alone: none, ema, swa
   lr, steps, seed   lr is a number, a list, tag(log,interval(a,b)), or null for
                     the method's own default
   dtype, device     auto, float32, float64, float16, bfloat16;

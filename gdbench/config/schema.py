@@ -38,7 +38,7 @@ PARAMETER_GROUPS = "groups"
 """The key of an optimizer under which its parameter groups stand, options by rule; null where there are none."""
 FACTS = ("smoothness", "strong_convexity", "minimum")
 """Parameters of an optimizer that default to the objective's own constant where they are null."""
-AROUND = {"schedule": "constant", "clip": "none", "noise": "none"}
+AROUND = {"schedule": "constant", "clip": "none", "noise": "none", "average": "none"}
 """Groups that wrap a method, with the option of each that does nothing: its ``_target_`` is null."""
 GROUPS = ("objective", "optimizer", "timing", *AROUND)
 """Settings that choose an option of a group, with settings of its own below it."""
@@ -65,6 +65,7 @@ class Settings:
     schedule: Any = None
     clip: Any = None
     noise: Any = None
+    average: Any = None
     lr: Any = 0.1
     lr_scale: Any = 1.0
     lr_scale_of: Any = None

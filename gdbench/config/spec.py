@@ -74,7 +74,7 @@ class CellSpec:
     target_metric: TargetMetric | None = None
     code: str | None = None
     around: Mapping[str, Choice] = field(default_factory=dict)
-    """The schedule, clipping and noise that wrap the method, where there are any."""
+    """The schedule, clipping, noise and averaging that wrap the method, where there are any."""
 
     @classmethod
     def parse(cls, config: Mapping[str, Any], choices: Mapping[str, str]) -> CellSpec:

@@ -29,6 +29,7 @@ OPTIONAL_SETTINGS = (
     "schedule",
     "clip",
     "noise",
+    "average",
 )
 """Columns of an experiment's ``expected.csv`` that are settings, the latter if there, as well as optimizer.* ..."""
 FROZEN_NAMES = {

@@ -21,7 +21,7 @@ PROBLEM_SETTINGS = (
     *("target", "target_loss", "target_metric", "judge_every"),
 )
 """Settings that distinguish problems on one objective, in addition to the objective's parameters."""
-WRAPPER_GROUPS = ("schedule", "clip", "noise")
+WRAPPER_GROUPS = ("schedule", "clip", "noise", "average")
 """Groups of settings that wrap a method; part of its configuration."""
 SETTING_ORDER = {name: place for place, name in enumerate(SETTINGS)}
 
@@ -53,7 +53,7 @@ def name_problems(runs: pd.DataFrame) -> pd.Series:
 
 
 def name_configurations(runs: pd.DataFrame) -> pd.Series:
-    """Configuration of each run: lr, and differing hyper-parameters, schedule, clip and noise."""
+    """Configuration of each run: lr, and differing hyper-parameters, schedule, clip, noise and average."""
     names = ("lr " + _format_column(runs["lr"])).where(runs["lr"].notna(), "no lr") + _name_lr_scales(runs)
     names = _add_parameters(runs, names, "optimizer", " ")
     for group in WRAPPER_GROUPS:

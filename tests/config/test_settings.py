@@ -42,6 +42,8 @@ SWEPT: dict[str, tuple[list[Any], dict[str, Any]]] = {
     "schedule.over": ([None, 5], {"schedule": "cosine"}),
     "clip": (["none", "norm"], {}),
     "clip.max_norm": ([1.0, 2.0], {"clip": "norm"}),
+    "average": (["none", "ema"], {}),
+    "average.decay": ([0.9, 0.99], {"average": "ema"}),
     "noise": (["none", "gaussian"], {}),
     "noise.sigma": ([0.1, 0.2], {"noise": "gaussian"}),
     "steps": ([5, 6], {}),
@@ -75,7 +77,7 @@ NO_QUESTION = {
     "device",  # a second one is not on every machine
 }
 """Settings that ask nothing of a run: the same run comes out, however they are set."""
-GROUPS = ("objective", "optimizer", "schedule", "clip", "noise")
+GROUPS = ("objective", "optimizer", "schedule", "clip", "noise", "average")
 
 
 def sweep(name: str, tmp_path: Path) -> pd.DataFrame:

@@ -27,6 +27,7 @@ def config(**changed: Any) -> dict[str, Any]:
         "timing": {"name": "off", "seconds": 0.0},
         "schedule": {"_target_": None},
         "clip": {"_target_": None},
+        "average": {"_target_": None},
         "noise": {"_target_": None},
         "lr": 0.1,
         "lr_scale": 1.0,

@@ -15,11 +15,11 @@ from gdbench.engine.compile.state_structure import select_lanes
 from gdbench.engine.descent import descent
 from gdbench.engine.random_state import set_globals
 from gdbench.engine.tensor_stats import put_runs_last, to_numpy
+from gdbench.engine.training.functional import read_judged_buffers
 from gdbench.engine.training.judge import TRAIN_LOSS, Judge
 from gdbench.engine.training.judging_schedule import list_judged_steps
 from gdbench.engine.training.metric_log import BATCH_LOSS, MetricLog, Selection
 from gdbench.objectives.training import TEST
-from gdbench.objectives.training_objective import split_state
 from gdbench.optimizers.base import Method, StepInfo
 from gdbench.tree import Params, tree_map
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from gdbench.engine.pass_inputs import Ended, PassInputs
     from gdbench.engine.trace_recorder import TraceRecorder
 
-__all__ = ["TrainingMetrics", "TrainingRun", "concatenate_metrics", "read_buffers"]
+__all__ = ["TrainingMetrics", "TrainingRun", "concatenate_metrics"]
 
 Array = npt.NDArray[Any]
 
@@ -71,12 +71,6 @@ def concatenate_metrics(results: Sequence[TrainingMetrics]) -> TrainingMetrics |
     )
 
 
-def read_buffers(oracle: Any, state: Any) -> dict[str, Tensor]:
-    """The buffers and fixed parameters of a run: of the module that its state holds, else those of its oracle."""
-    module = getattr(state, "module", None)
-    return dict(oracle.buffers) if module is None else split_state(module)[1]
-
-
 class TrainingRun:
     """One run of a training cell, or its runs as lanes."""
 
@@ -94,7 +88,7 @@ class TrainingRun:
     def start_loss(self, x: Params) -> Tensor:
         """The train loss at the start."""
         self._set_generators(0)
-        return self.judge.judge(x, read_buffers(self.oracle, None))[TRAIN_LOSS]
+        return self.judge.judge(x, read_judged_buffers(self.oracle, None))[TRAIN_LOSS]
 
     def run(self, inputs: PassInputs) -> Ended:
         """All steps, judged at every ``interval``-th; lanes that are no longer finite may be dropped there."""
@@ -119,7 +113,7 @@ class TrainingRun:
                 cell = cell.take(observer.keep_lanes(lanes).cpu().numpy())
                 self.oracle = self.oracle.select(lanes)
                 method = cell.make_method(cell.laned_hyper())
-        self.buffers = read_buffers(self.oracle, state)
+        self.buffers = read_judged_buffers(self.oracle, state)
         return method.output_at(x, state), (x, state), observer
 
     def _judge_and_step(
@@ -127,7 +121,7 @@ class TrainingRun:
     ) -> tuple[Params, Any]:
         """Judge x_k, make the step from there, and record both."""
         at = tree_map(lambda leaf: leaf.detach().clone() if method.mutates else leaf, method.output_at(x, state))
-        values = self._judge(k, at, read_buffers(self.oracle, state), observer)
+        values = self._judge(k, at, read_judged_buffers(self.oracle, state), observer)
         x, state, info = method.step(self.oracle, k, x, state)
         seen = StepInfo(*info)
         self.log.record({**values, BATCH_LOSS: seen.loss}, observer.expand)

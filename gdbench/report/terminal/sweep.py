@@ -33,8 +33,8 @@ MAX_ROWS = 20
 """Configurations printed per problem; the files hold all."""
 MAX_REASON = 150
 """Characters of an error."""
-DEFAULTS = {"schedule": "constant", "clip": "none", "noise": "none", "start_noise": 0.0, "threads": 1}
-DEFAULTS |= {"lr_scale": 1.0, "lr_scale_of": "default", "judge_every": 1}
+DEFAULTS = {"schedule": "constant", "clip": "none", "noise": "none", "average": "none"}
+DEFAULTS |= {"start_noise": 0.0, "threads": 1, "lr_scale": 1.0, "lr_scale_of": "default", "judge_every": 1}
 """Values that the caption leaves out."""
 
 
