@@ -12,6 +12,7 @@ __all__ = [
     "FACTS",
     "GROUPS",
     "IMPLS",
+    "KEEP_CHOICES",
     "METRICS",
     "PARAMETER_GROUPS",
     "SCALAR_SETTINGS",
@@ -27,6 +28,7 @@ IMPLS = ("auto", "manual", "torch", "foreach", "fused", "capturable", "different
 """Implementations of a method; auto: the first of manual and torch that it has."""
 DTYPES = ("auto", "float32", "float64", "float16", "bfloat16")
 TRACES = ("log", "full", "none")
+KEEP_CHOICES = ("best",)
 METRICS = (
     *("steps_to_target", "gradient_evals_to_target", "time_to_target", "steps_to_settle"),
     *("final_gap", "best_gap", "final_loss", "best_loss"),
@@ -80,6 +82,7 @@ class Settings:
     target_loss: Any = None
     target_metric: Any = None
     judge_every: Any = "auto"
+    keep: Any = None
     metric: Any = "steps_to_target"
     """The metric of a search; no part of a cell's fingerprint, as it does not change the runs."""
     trials: Any = None

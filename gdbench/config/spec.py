@@ -19,6 +19,7 @@ from gdbench.config.schema import (
     FACTORY_KEYS,
     GROUPS,
     IMPLS,
+    KEEP_CHOICES,
     METRICS,
     PARAMETER_GROUPS,
     SCALAR_SETTINGS,
@@ -72,6 +73,7 @@ class CellSpec:
     timing: Timing
     judge_every: int | str = "auto"
     target_metric: TargetMetric | None = None
+    keep: str | None = None
     code: str | None = None
     around: Mapping[str, Choice] = field(default_factory=dict)
     """The schedule, clipping, noise and averaging that wrap the method, where there are any."""
@@ -112,6 +114,7 @@ class CellSpec:
             timing=_parse_timing(config["timing"]),
             judge_every=_check_interval(config["judge_every"]),
             target_metric=None if config["target_metric"] is None else TargetMetric.parse(config["target_metric"]),
+            keep=None if config["keep"] is None else check_choice("keep", config["keep"], KEEP_CHOICES),
             code=config.get("code"),
             around={
                 group: Choice(choices.get(group, nothing), dict(config[group]))

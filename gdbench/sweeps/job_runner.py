@@ -39,6 +39,7 @@ from gdbench.sweeps.job import Job
 from gdbench.sweeps.machine_lock import lock_process
 from gdbench.sweeps.progress import Progress
 from gdbench.sweeps.time_limit import TimeLimit, find_cell_limit, find_sweep_limit, interrupt_after
+from gdbench.sweeps.weight_files import check_weight_files, write_weight_files
 
 __all__ = ["check_cells", "compute_run_keys", "gather_parts", "make_empty_answer", "run_here", "run_job", "write_lost"]
 
@@ -68,6 +69,8 @@ def check_cells(jobs: Sequence[Job], here: bool = True) -> None:
     fingerprint.forget_changes()
     for job in jobs:
         _check_within_limit(job)
+    if any(job.spec.keep for job in jobs):
+        check_weight_files()
     if here:
         _require_runnable(jobs)
 
@@ -179,7 +182,7 @@ def _run_cell_spec(spec: CellSpec, pulse: ProgressCallback) -> CellResult:
         "shifted_minimum": shifted,
         "judge_every": cell.judge_every,
     }
-    return CellResult({**answer.columns, **resolved}, answer.traces, answer.blocks)
+    return replace(answer, columns={**answer.columns, **resolved})
 
 
 def make_empty_answer(spec: CellSpec, status: str, error: str, traceback: str | None = None) -> CellResult:
@@ -239,7 +242,8 @@ def _write_part(job: Job, folder: Path, answer: CellResult, started: _Start) -> 
         "cell_s": time.monotonic() - started.seconds,
         "started_at": started.date,
     }
-    runs = {**dict.fromkeys(COLUMNS), **asked, **answer.columns}  # unknown columns are null
+    weights = write_weight_files(folder, answer.weights, run)
+    runs = {**dict.fromkeys(COLUMNS), **asked, **answer.columns, "weights": weights}  # unknown columns are null
     tables: dict[Table, Mapping[str, Any]] = {
         "runs": runs,
         "traces": _add_run_ids(answer.traces, run),

@@ -66,6 +66,7 @@ NO_QUESTION = {
         "max_sweep_seconds",
         "metric",
         "trace",
+        "keep",
         "name",
         "outputs",
         "resume",

@@ -15,6 +15,7 @@ from gdbench.engine.compile.state_structure import select_lanes
 from gdbench.engine.descent import descent
 from gdbench.engine.random_state import set_globals
 from gdbench.engine.tensor_stats import put_runs_last, to_numpy
+from gdbench.engine.training.best_weights import StateDict, make_state_dicts
 from gdbench.engine.training.functional import read_judged_buffers
 from gdbench.engine.training.judge import TRAIN_LOSS, Judge
 from gdbench.engine.training.judging_schedule import list_judged_steps
@@ -50,6 +51,8 @@ class TrainingMetrics:
     """The step that the held-out data select, -1 where no score was finite; None without held-out data."""
     work: Mapping[str, Array] = field(default_factory=dict)
     """Gradients and evaluations before the judged steps, ``[K, runs]``; empty where a step costs one gradient."""
+    weights: tuple[StateDict | None, ...] = ()
+    """Of every run the state of its module at the step that the held-out data select, where it is asked for."""
 
 
 def concatenate_metrics(results: Sequence[TrainingMetrics]) -> TrainingMetrics | None:
@@ -68,6 +71,7 @@ def concatenate_metrics(results: Sequence[TrainingMetrics]) -> TrainingMetrics |
         join([result.selected_test for result in results]),
         np.concatenate(steps, axis=-1) if steps else None,
         join([result.work for result in results]),
+        tuple(state for result in results for state in result.weights),
     )
 
 
@@ -167,4 +171,5 @@ class TrainingRun:
             {name: to_row(value) for name, value in selected.items()},
             None if chosen.step is None else to_row(chosen.step),
             {name: np.stack([to_row(value) for value in values]) for name, values in work},
+            make_state_dicts(self.cell, chosen, self.laned) if self.cell.keeps_weights else (),
         )
