@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from torch import Tensor
-
 from gdbench.errors import UsageError, format_install_command
 from gdbench.results.atomic import explain_write_errors, replace_atomically
+from gdbench.results.load import load
 
-__all__ = ["check_weight_files", "write_weight_files"]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["check_weight_files", "find_cells_without_files", "write_weight_files"]
 
 FOLDER = "weights"
 
@@ -41,3 +43,10 @@ def write_weight_files(
             with replace_atomically(folder / paths[row]) as beside:
                 save_file({name: leaf.contiguous() for name, leaf in state.items()}, beside)
     return paths
+
+
+def find_cells_without_files(folder: Path) -> set[int]:
+    """The cells of a sweep whose rows name a file of weights that is gone."""
+    runs = load(folder, columns=["cell", "weights"]).dropna(subset=["weights"])
+    there = [(folder / str(path)).is_file() for path in runs["weights"]]
+    return set(runs["cell"][[not found for found in there]].astype(int))

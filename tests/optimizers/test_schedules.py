@@ -181,8 +181,7 @@ def test_a_length_is_steps_or_a_share_of_them() -> None:
 
 
 LENGTHS = {
-    name: [key for key in CONFIGURATIONS[name] if f"schedule.{key}" in run_ids.LENGTHS]
-    for name in CONFIGURATIONS
+    name: [key for key in CONFIGURATIONS[name] if f"schedule.{key}" in run_ids.LENGTHS] for name in CONFIGURATIONS
 }
 SHARES_OF_60 = {0.0: 0, 0.25: 15, 1.0: 60}
 

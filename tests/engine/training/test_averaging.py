@@ -23,7 +23,11 @@ TARGETS = INPUTS[:, :3].argmax(1)
 STEPS = 9
 AVERAGES: dict[str, tuple[list[str], Any, int]] = {
     "ema": (["average=ema", "average.decay=0.8"], {"multi_avg_fn": swa_utils.get_ema_multi_avg_fn(0.8)}, 0),
-    "late_ema": (["average=ema", "average.decay=0.8", "average.start=4"], {"multi_avg_fn": swa_utils.get_ema_multi_avg_fn(0.8)}, 4),
+    "late_ema": (
+        ["average=ema", "average.decay=0.8", "average.start=4"],
+        {"multi_avg_fn": swa_utils.get_ema_multi_avg_fn(0.8)},
+        4,
+    ),
     "swa": (["average=swa", "average.start=0"], {"avg_fn": swa_utils.get_swa_avg_fn()}, 0),
     "late_swa": (["average=swa", "average.start=0.5"], {"avg_fn": swa_utils.get_swa_avg_fn()}, 4),
 }
