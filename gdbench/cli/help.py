@@ -70,6 +70,7 @@ Keys
   target_metric, judge_every
                     of training: the metric to reach, such as
                     'held_out.accuracy>=0.95', and how often it is judged
+  exact             true: find steps_to_target between two judgements
   keep              best: of training, the weights of the step that held-out data
                     select, as safetensors
   metric            what tune and Optuna rank by: steps_to_target,

@@ -82,6 +82,7 @@ class Settings:
     target_loss: Any = None
     target_metric: Any = None
     judge_every: Any = "auto"
+    exact: Any = False
     keep: Any = None
     metric: Any = "steps_to_target"
     """The metric of a search; no part of a cell's fingerprint, as it does not change the runs."""

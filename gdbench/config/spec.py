@@ -73,6 +73,7 @@ class CellSpec:
     timing: Timing
     judge_every: int | str = "auto"
     target_metric: TargetMetric | None = None
+    exact: bool = False
     keep: str | None = None
     code: str | None = None
     around: Mapping[str, Choice] = field(default_factory=dict)
@@ -114,6 +115,7 @@ class CellSpec:
             timing=_parse_timing(config["timing"]),
             judge_every=_check_interval(config["judge_every"]),
             target_metric=None if config["target_metric"] is None else TargetMetric.parse(config["target_metric"]),
+            exact=_check_switch("exact", config["exact"]),
             keep=None if config["keep"] is None else check_choice("keep", config["keep"], KEEP_CHOICES),
             code=config.get("code"),
             around={
@@ -180,6 +182,7 @@ class CellSpec:
             "target": self.target,
             "target_loss": self.target_loss,
             "target_metric": None if self.target_metric is None else str(self.target_metric),
+            "exact": self.exact,
             "start_noise": self.start_noise,
             "threads": self.threads,
             **{group: choice.name for group, choice in self.around.items()},
@@ -263,10 +266,14 @@ def _check_device(given: Any) -> str:
 
 
 def _parse_timing(given: Mapping[str, Any]) -> Timing:
-    exclusive = given.get("exclusive", True)
-    if not isinstance(exclusive, bool):
-        raise UsageError(f"timing.exclusive={format_for_message(exclusive)} must be true or false.")
+    exclusive = _check_switch("timing.exclusive", given.get("exclusive", True))
     return Timing(str(given["name"]), check_number("timing.seconds", given["seconds"], 0.0, math.inf), exclusive)
+
+
+def _check_switch(name: str, given: Any) -> bool:
+    if not isinstance(given, bool):
+        raise UsageError(f"{name}={format_for_message(given)} must be true or false.")
+    return given
 
 
 def _check_interval(given: Any) -> int | str:

@@ -42,6 +42,9 @@ def build_cell(spec: CellSpec) -> Cell:
         raise Unavailable(refusal)
     check_target(spec.target_metric, stated)
     check_keep(spec.keep, stated)
+    interval = choose_interval(spec.judge_every, stated)
+    if spec.exact and interval > 1 and spec.impl == "compiled":
+        raise Unavailable("exact=true makes single steps again, which compiled steps are not: use impl=manual")
     return Cell(
         stated=stated,
         make_method=make_method_factory(spec, stated),
@@ -55,8 +58,9 @@ def build_cell(spec: CellSpec) -> Cell:
         start_noise=spec.start_noise,
         maximize=bool(spec.optimizer_config.get("maximize", False)),
         trace=spec.trace,
-        judge_every=choose_interval(spec.judge_every, stated),
+        judge_every=interval,
         target_metric=spec.target_metric,
+        exact=spec.exact,
         keeps_weights=spec.keep is not None,
         seconds=spec.timing.seconds,
         noisy="noise" in spec.around,

@@ -25,6 +25,7 @@ OPTIONAL_SETTINGS = (
     "target_loss",
     "target_metric",
     "judge_every",
+    "exact",
     "start_noise",
     "schedule",
     "clip",

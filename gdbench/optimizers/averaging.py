@@ -1,8 +1,8 @@
 """Averages of the weights, at which a method is judged while its own trajectory goes on as it is.
 
 Each factory is named by ``_target_`` in ``conf/average/*.yaml``. The averages equal those of
-``torch.optim.swa_utils.AveragedModel`` with ``use_buffers=True``: the running statistics of BatchNorm are averaged as the
-weights are, so that they belong to them.
+``torch.optim.swa_utils.AveragedModel`` with ``use_buffers=True``: the running statistics of BatchNorm are averaged as
+the weights are, so that they belong to them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Buffers = Mapping[str, Tensor]
 
 
 def swa(steps: int, start: float = 0.75) -> Averaging:
-    """Equal average of all points from ``start`` on, a number of steps, or a share of the run's (Izmailov et al. 2018)."""
+    """Equal average of all points from ``start`` on, steps or a share of the run (Izmailov et al. 2018)."""
     first = parse_length("start", start, steps, 0, "average")
 
     def weight(k: Step) -> Hyper:
@@ -37,7 +37,7 @@ def swa(steps: int, start: float = 0.75) -> Averaging:
 
 
 def ema(steps: int, decay: float = 0.999, start: float = 0.0) -> Averaging:
-    """Exponential moving average of the points from ``start`` on, a number of steps, or a share of the run's."""
+    """Exponential moving average of the points from ``start`` on, steps or a share of the run."""
     check_number("average.decay", decay)
     if decay > 1:
         raise UsageError(f"average.decay={decay:g} must be from 0 to 1, such as 0.999.")

@@ -18,7 +18,7 @@ __all__ = [
 
 PROBLEM_SETTINGS = (
     *("dtype", "device", "threads", "start_noise", "steps"),
-    *("target", "target_loss", "target_metric", "judge_every"),
+    *("target", "target_loss", "target_metric", "judge_every", "exact"),
 )
 """Settings that distinguish problems on one objective, in addition to the objective's parameters."""
 WRAPPER_GROUPS = ("schedule", "clip", "noise", "average")

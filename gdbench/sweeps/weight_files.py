@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+
 from gdbench.errors import UsageError, format_install_command
 from gdbench.results.atomic import explain_write_errors, replace_atomically
 from gdbench.results.load import load

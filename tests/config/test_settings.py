@@ -54,6 +54,7 @@ SWEPT: dict[str, tuple[list[Any], dict[str, Any]]] = {
     "target_loss": ([0.1, 0.2], {}),
     "target_metric": (["held_out.accuracy>=0.5", "held_out.accuracy>=0.6"], {"objective": "digits_mlp"}),
     "judge_every": ([1, 2], {}),
+    "exact": ([False, True], {"judge_every": 2}),
     "threads": ([1, 2], {}),
 }
 """Two values of each setting, and what else it needs."""

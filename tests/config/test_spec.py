@@ -45,6 +45,7 @@ def config(**changed: Any) -> dict[str, Any]:
         "judge_every": "auto",
         "max_seconds": None,
         "max_sweep_seconds": None,
+        "exact": False,
         "keep": None,
         "metric": "steps_to_target",
         "trials": None,

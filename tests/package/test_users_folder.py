@@ -1,4 +1,4 @@
-"""A user's folder outside the repository, as docs/how-to/training.md shows it: in under 40 lines, to report and gate."""
+"""A user's folder outside the repository, as docs/how-to/training.md shows it: under 40 lines, to report and gate."""
 
 from __future__ import annotations
 

@@ -31,7 +31,10 @@ AVERAGES: dict[str, tuple[list[str], Any, int]] = {
     "swa": (["average=swa", "average.start=0"], {"avg_fn": swa_utils.get_swa_avg_fn()}, 0),
     "late_swa": (["average=swa", "average.start=0.5"], {"avg_fn": swa_utils.get_swa_avg_fn()}, 4),
 }
-"""Words, torch's function (that of several tensors refuses buffers of whole numbers for swa), and the step after which the first point is averaged."""
+"""Words, torch's function, and the step after which the first point is averaged.
+
+For swa its function of several tensors refuses buffers of whole numbers.
+"""
 
 
 @pytest.fixture(autouse=True)
