@@ -23,7 +23,7 @@ from gdbench.engine.hyper_parameters import SEED, list_facts, list_hyper_names, 
 from gdbench.engine.training.functional import read_buffers
 from gdbench.errors import Unavailable, UsageError
 from gdbench.objectives.base import Objective
-from gdbench.optimizers.averaging import with_average
+from gdbench.optimizers.weight_averaging import with_average
 from gdbench.optimizers.base import Hyper, Method, Step, first_order
 from gdbench.optimizers.gradient_transforms import GradientTransform, gradient_noise, with_gradient_transform
 from gdbench.optimizers.projection import with_projection

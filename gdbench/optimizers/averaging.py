@@ -1,110 +1,120 @@
-"""Averages of the weights, at which a method is judged while its own trajectory goes on as it is.
-
-Each factory is named by ``_target_`` in ``conf/average/*.yaml``. The averages equal those of
-``torch.optim.swa_utils.AveragedModel`` with ``use_buffers=True``: the running statistics of BatchNorm are averaged as
-the weights are, so that they belong to them.
-"""
+"""Iterate averaging (schedule-free, Lookahead) and look-ahead gradients (extragradient, SAM)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from gdbench.errors import UsageError
-from gdbench.optimizers.base import Hyper, Method, Oracle, Step, StepFields
-from gdbench.optimizers.schedules import parse_length, where
-from gdbench.optimizers.validation import check_number
-from gdbench.tree import Params, tree_map
-
-__all__ = ["AveragedState", "Averaging", "with_average"]
-
-Averaging = Callable[[Step], Hyper]
-"""``weight(k)``: the share that the point after step k has in the average; 1 until the average begins."""
-Buffers = Mapping[str, Tensor]
+from gdbench.optimizers.accelerated import copy_point, output_from
+from gdbench.optimizers.base import Hyper, InnerProduct, Method, Oracle, Step, StepInfo, first_order, line_search_method
+from gdbench.optimizers.update_ops import add, add_quotient, add_scaled, ema_square, safe_ratio
+from gdbench.tree import Params, per_run
 
 
-def swa(steps: int, start: float = 0.75) -> Averaging:
-    """Equal average of all points from ``start`` on, steps or a share of the run (Izmailov et al. 2018)."""
-    first = parse_length("start", start, steps, 0, "average")
+class ScheduleFreeState(NamedTuple):
+    """The base point z and the average of all z."""
 
-    def weight(k: Step) -> Hyper:
-        return where(k >= first, 1 / (_count(k, first) + 1), 1.0)
-
-    return weight
+    z: Tensor
+    average: Tensor
 
 
-def ema(steps: int, decay: float = 0.999, start: float = 0.0) -> Averaging:
-    """Exponential moving average of the points from ``start`` on, steps or a share of the run."""
-    check_number("average.decay", decay)
-    if decay > 1:
-        raise UsageError(f"average.decay={decay:g} must be from 0 to 1, such as 0.999.")
-    first = parse_length("start", start, steps, 0, "average")
-    return lambda k: where(k > first, 1 - decay, 1.0)
+class ScheduleFreeAdamState(NamedTuple):
+    """The base point z, the average of all z, and the moving average of squared gradients."""
+
+    z: Tensor
+    average: Tensor
+    square: Tensor
 
 
-def _count(k: Step, first: int) -> Hyper:
-    """How many points were averaged before step k; 0 where there was none."""
-    return where(k >= first, k - first, 0)
+class LookaheadState(NamedTuple):
+    """The slow weights, and the momentum buffer of the fast weights."""
+
+    slow: Tensor
+    buffer: Tensor
 
 
-class AveragedState(NamedTuple):
-    """The state of a method, and the averages of its points and of the buffers of its module."""
-
-    inner: Any
-    average: Params
-    buffers: Buffers
+def lerp(a: Tensor, b: Tensor, share: Hyper) -> Tensor:
+    """Linear interpolation ``a + share (b - a)``."""
+    return torch.lerp(a, b, per_run(share, a))
 
 
-def with_average(
-    method: Method, weight: Averaging, read_buffers: Callable[[Oracle, Any], Buffers] = lambda oracle, state: {}
-) -> Method:
-    """Wrap a method so that its output is the average of its points; ``read_buffers(oracle, state)`` are averaged too.
+def schedule_free_sgd(lr: Hyper, momentum: Hyper = 0.9) -> Method:
+    """Schedule-free SGD, ``z - lr g(y)``; a is the mean of all z, and ``y = (1 - momentum) z + momentum a``.
 
-    Buffers of whole numbers are those of the last step.
+    Defazio et al. 2024, equations 6 to 8. x of the Method is y; its output is a.
     """
 
-    def init(x: Params, inner: Any) -> AveragedState:
-        return AveragedState(inner, tree_map(_copy, method.output_at(x, inner)), {})
+    def update(k: Step, grad: Tensor, state: ScheduleFreeState, y: Tensor) -> tuple[Tensor, ScheduleFreeState]:
+        z = add(state.z, -lr, grad)
+        average = lerp(state.average, z, 1 / (k + 1))
+        return lerp(z, average, momentum), ScheduleFreeState(z, average)
 
-    def step(oracle: Oracle, k: Step, x: Params, state: AveragedState) -> tuple[Params, AveragedState, StepFields]:
-        x, inner, info = method.step(oracle, k, x, state.inner)
-        share = weight(k)
-        average = tree_map(lambda old, new: _mix(old, new, share), state.average, method.output_at(x, inner))
-        buffers = {
-            name: _mix(state.buffers.get(name, new), new, share) for name, new in read_buffers(oracle, inner).items()
-        }
-        return x, AveragedState(inner, average, buffers), info
-
-    def copy(x: Params, state: AveragedState) -> tuple[Params, AveragedState]:
-        x, inner = method.copy(x, state.inner)
-        return x, AveragedState(inner, state.average, state.buffers)  # which no step changes in place
-
-    return Method(
-        init=lambda x: init(x, method.init(x)),
-        step=step,
-        copy=copy,
-        mutates=method.mutates,
-        constant_cost=method.constant_cost,
-        lanes=method.lanes,
-        output=lambda x, state: state.average,
-        init_lanes=lambda x: init(x, method.begin(x, True)),
-        proximal=method.proximal,
-    )
+    method = first_order(lambda x: ScheduleFreeState(copy_point(x), copy_point(x)), update)
+    return replace(method, output=output_from(lambda own: own.average))
 
 
-def _copy(leaf: Tensor) -> Tensor:
-    """A tensor that no step of the method changes."""
-    return leaf.detach().clone()
+def schedule_free_adamw(lr: Hyper, beta1: Hyper = 0.9, beta2: Hyper = 0.999, eps: Hyper = 1e-8) -> Method:
+    """Schedule-free AdamW, ``z - lr g(y) / (sqrt(v / (1 - beta2^t)) + eps)``, a and y as in ``schedule_free_sgd``.
+
+    v averages g(y)^2, and beta1 replaces momentum (Defazio et al. 2024, algorithm 1, without warm-up and decay).
+    """
+
+    def init(x: Tensor) -> ScheduleFreeAdamState:
+        return ScheduleFreeAdamState(copy_point(x), copy_point(x), torch.zeros_like(x))
+
+    def update(k: Step, grad: Tensor, state: ScheduleFreeAdamState, y: Tensor) -> tuple[Tensor, ScheduleFreeAdamState]:
+        square = ema_square(state.square, grad, beta2)
+        root = (1 - beta2 ** (k + 1)) ** 0.5
+        z = add_quotient(state.z, -lr * root, grad, square.sqrt() + per_run(eps * root, y))
+        average = lerp(state.average, z, 1 / (k + 1))
+        return lerp(z, average, beta1), ScheduleFreeAdamState(z, average, square)
+
+    return replace(first_order(init, update), output=output_from(lambda own: own.average))
 
 
-def _mix(old: Tensor, new: Tensor, share: Hyper) -> Tensor:
-    """The average with a new point, as torch computes it."""
-    if not isinstance(share, Tensor) and (share == 1 or not new.is_floating_point()):
-        return _copy(new)
-    if not new.is_floating_point():
-        return new.clone()
-    with torch.no_grad():
-        return torch.lerp(old, new, share.to(new.dtype) if isinstance(share, Tensor) else share)
+def lookahead(lr: Hyper, momentum: Hyper = 0.9, alpha: Hyper = 0.5, period: int = 5) -> Method:
+    """Lookahead with heavy-ball steps: every ``period`` steps, slow and x become ``slow + alpha (x - slow)``.
+
+    Zhang, Lucas, Hinton, Ba 2019; the momentum buffer is not reset. Output is slow, the slow weights.
+    """
+
+    def update(k: Step, grad: Tensor, state: LookaheadState, x: Tensor) -> tuple[Tensor, LookaheadState]:
+        buffer = per_run(momentum, x) * state.buffer + grad
+        fast, due = add(x, -lr, buffer), (k + 1) % period == 0
+        if isinstance(due, Tensor):
+            slow = torch.where(due, lerp(state.slow, fast, alpha), state.slow)
+            return torch.where(due, slow, fast), LookaheadState(slow, buffer)
+        slow = lerp(state.slow, fast, alpha) if due else state.slow
+        return slow if due else fast, LookaheadState(slow, buffer)
+
+    method = first_order(lambda x: LookaheadState(copy_point(x), torch.zeros_like(x)), update)
+    return replace(method, output=output_from(lambda own: own.slow))
+
+
+def extragradient(lr: Hyper) -> Method:
+    """Extragradient method, ``x - lr g(x - lr g(x))`` (Korpelevich 1976); two gradients per step."""
+
+    def step(
+        oracle: Oracle, k: Step, x: Params, state: tuple[()], inner: InnerProduct
+    ) -> tuple[Params, tuple[()], StepInfo]:
+        loss, grad = oracle.grad(x, k)
+        _, ahead = oracle.grad(add_scaled(x, -lr, grad), k)
+        return add_scaled(x, -lr, ahead), state, StepInfo(loss, grad, 2, 0)
+
+    return line_search_method(lambda x, number: (), step)
+
+
+def sam(lr: Hyper, radius: Hyper = 0.05) -> Method:
+    """Sharpness-aware minimisation, ``x - lr g(x + radius g(x) / |g(x)|)`` (Foret et al. 2021); two gradients."""
+
+    def step(
+        oracle: Oracle, k: Step, x: Params, state: tuple[()], inner: InnerProduct
+    ) -> tuple[Params, tuple[()], StepInfo]:
+        loss, grad = oracle.grad(x, k)
+        _, above = oracle.grad(add_scaled(x, safe_ratio(radius, inner(grad, grad).sqrt(), 0.0), grad), k)
+        return add_scaled(x, -lr, above), state, StepInfo(loss, grad, 2, 0)
+
+    return line_search_method(lambda x, number: (), step)

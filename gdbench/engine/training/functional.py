@@ -21,7 +21,7 @@ from gdbench.objectives.base import Objective, cast
 from gdbench.objectives.training import TRAIN, Training
 from gdbench.objectives.training_data import list_tensors
 from gdbench.objectives.training_objective import check_loss, make_module, split_state
-from gdbench.optimizers.averaging import AveragedState
+from gdbench.optimizers.weight_averaging import AveragedState
 from gdbench.optimizers.base import Step
 from gdbench.tree import Params, leaves
 
