@@ -40,6 +40,7 @@ _PROMISES = {
     "optimizer=momentum optimizer.momentum=0.5,0.9,0.99 dtype=float32,float64": ("6 runs", "float64"),
     "objective=mlp optimizer=adam seed=0,1,2,3 timing=off": ("4 runs",),
     "list objectives": ("rosenbrock ", "bbob_f01_sphere"),
+    "list optimizers adam": ("default lr", "optimizer.beta1", "torch.optim.Adam(torch)"),
     "list columns": ("steps_to_target", "final_gap"),
     "show": ("Best", "Files: outputs/"),
     "show dac917": ("# configuration", "# command that repeats it", GDBENCH),
