@@ -45,10 +45,21 @@ def describe_objective(name: str, config_dir: Path | None) -> dict[str, Any]:
         "dtype": str(objective.dtype).removeprefix("torch."),
         "gradient": "of a batch in each step" if objective.batch else None,
         "source": objective.source or None,
+        "factory": _name_factory(job.spec),
         **(_describe_training(objective.training) if objective.training else {}),
     }
     settings = _list_settings("objective", job.config["objective"])
     return {**{key: value for key, value in facts.items() if value is not None}, "settings": settings}
+
+
+def _name_factory(spec: CellSpec) -> str:
+    """The module and name of the function that makes an objective."""
+    from gdbench.config.user_modules import import_from
+    from gdbench.engine.factory_import import locate
+
+    with import_from(spec.code):
+        factory = locate(spec.objective_config["_target_"], f"objective={spec.objective}")
+    return f"{factory.__module__}.{factory.__qualname__}"
 
 
 def describe_optimizer(name: str, config_dir: Path | None) -> dict[str, Any]:
