@@ -24,11 +24,7 @@ from gdbench.report.terminal.tuning import render_tuning
 from gdbench.results.columns import COLUMNS
 from gdbench.results.statuses import SOUND
 
-
-@pytest.fixture(autouse=True)
-def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Outputs go to a folder of the test."""
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("own_folder")
 
 
 def winner(**asked: Any) -> pd.Series:

@@ -24,10 +24,7 @@ HUGE = 1e38
 """A learning rate after whose first step nothing is finite."""
 
 
-@pytest.fixture(autouse=True)
-def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sweeps are written to the test's own folder."""
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("own_folder")
 
 
 def accuracy(outputs: Tensor, targets: Tensor) -> Tensor:
