@@ -70,6 +70,7 @@ def row_folder(row: pd.Series) -> str:
     return str(Path("outputs") / row["sweep"])
 
 
+@pytest.mark.slow
 def test_dropped_lanes_keep_the_step_that_was_selected(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lanes that are dropped once they are not finite have the metrics that they have alone."""
     monkeypatch.setattr(observer, "MIN_LANES", 2)

@@ -16,8 +16,8 @@ from tests.support.laws import WORKLOADS, target
 from tests.support.tiers import representatives
 
 torch.set_num_threads(1)
-FAST = ("digits_mlp", "digits_vae")
-"""A workload with BatchNorm and Dropout, and one that draws normal numbers."""
+FAST = ("digits_mlp",)
+"""A workload with BatchNorm and Dropout."""
 QUICK: dict[str, Any] = {
     "optimizer": "adam",
     "lr": 0.003,
