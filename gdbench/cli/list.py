@@ -11,6 +11,7 @@ import typer
 
 from gdbench.cli.help import KINDS
 from gdbench.cli.options import ConfigDir, Json
+from gdbench.config.class_options import is_class_name
 from gdbench.config.config_folders import check_own_names, config_folder
 from gdbench.errors import UsageError, did_you_mean
 from gdbench.results.columns import COLUMNS
@@ -54,6 +55,8 @@ def list_(
 def _list_options(kind: str, part: str | None, config_dir: Path | None, json: bool) -> None:
     """Print the objectives or optimizers, or what is known of the one that is named."""
     headlines = {file.stem: read_headline(file) for file in _find_files(kind[:-1], config_dir)}
+    if kind == "optimizers" and part is not None and is_class_name(part):
+        headlines[part] = "a class that is named by its module"
     if part in headlines:
         _print_entry(kind, part, headlines[part], config_dir, json)
         return
