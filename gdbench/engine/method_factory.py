@@ -23,7 +23,6 @@ from gdbench.engine.hyper_parameters import SEED, list_facts, list_hyper_names, 
 from gdbench.engine.training.functional import read_buffers
 from gdbench.errors import Unavailable, UsageError
 from gdbench.objectives.base import Objective
-from gdbench.optimizers.weight_averaging import with_average
 from gdbench.optimizers.base import Hyper, Method, Step, first_order
 from gdbench.optimizers.gradient_transforms import GradientTransform, gradient_noise, with_gradient_transform
 from gdbench.optimizers.projection import with_projection
@@ -39,6 +38,7 @@ from gdbench.optimizers.torch_construction import (
 from gdbench.optimizers.torch_module import check_autocast, module_method, refuse_function
 from gdbench.optimizers.torch_needs import read_needs
 from gdbench.optimizers.torch_optim import function_method
+from gdbench.optimizers.weight_averaging import with_average
 from gdbench.tree import Params, tree_map
 
 __all__ = ["MAX_SAMPLES", "make_method_factory"]

@@ -21,8 +21,8 @@ from gdbench.objectives.base import Objective, cast
 from gdbench.objectives.training import TRAIN, Training
 from gdbench.objectives.training_data import list_tensors
 from gdbench.objectives.training_objective import check_loss, make_module, split_state
-from gdbench.optimizers.weight_averaging import AveragedState
 from gdbench.optimizers.base import Step
+from gdbench.optimizers.weight_averaging import AveragedState
 from gdbench.tree import Params, leaves
 
 __all__ = ["FunctionalOracle", "call_module", "make_lane_buffers", "read_buffers", "read_judged_buffers", "split_batch"]

@@ -34,8 +34,16 @@ MAX_ROWS = 20
 MAX_REASON = 150
 """Characters of an error."""
 DEFAULTS = {
-    **{"schedule": "constant", "clip": "none", "noise": "none", "average": "none", "lr_scale_of": "default"},
-    **{"start_noise": 0.0, "threads": 1, "lr_scale": 1.0, "judge_every": 1, "exact": False},
+    "schedule": "constant",
+    "clip": "none",
+    "noise": "none",
+    "average": "none",
+    "lr_scale_of": "default",
+    "start_noise": 0.0,
+    "threads": 1,
+    "lr_scale": 1.0,
+    "judge_every": 1,
+    "exact": False,
 }
 """Values that the caption leaves out."""
 
