@@ -16,7 +16,7 @@ from torch import Tensor
 from gdbench.errors import UsageError
 from gdbench.optimizers.base import Hyper, Method, Oracle, Step, StepFields
 from gdbench.optimizers.schedules import parse_length, where
-from gdbench.optimizers.validation import check_number
+from gdbench.optimizers.validation import check_nonnegative
 from gdbench.tree import Params, tree_map
 
 __all__ = ["AveragedState", "Averaging", "with_average"]
@@ -38,7 +38,7 @@ def swa(steps: int, start: float = 0.75) -> Averaging:
 
 def ema(steps: int, decay: float = 0.999, start: float = 0.0) -> Averaging:
     """Exponential moving average of the points from ``start`` on, steps or a share of the run."""
-    check_number("average.decay", decay)
+    check_nonnegative("average.decay", decay)
     if decay > 1:
         raise UsageError(f"average.decay={decay:g} must be from 0 to 1, such as 0.999.")
     first = parse_length("start", start, steps, 0, "average")
