@@ -19,7 +19,6 @@ from gdbench.config.schema import (
     FACTORY_KEYS,
     GROUPS,
     IMPLS,
-    METRICS,
     PARAMETER_GROUPS,
     SCALAR_SETTINGS,
     SETTINGS,
@@ -28,6 +27,7 @@ from gdbench.config.schema import (
     Settings,
     Timing,
 )
+from gdbench.config.search_metric import parse_metric
 from gdbench.config.target_metric import TargetMetric
 from gdbench.config.unknown_keys import describe_unknown_key
 from gdbench.config.validation import MAX_LANES, MAX_STEPS, check_choice, check_number, check_whole, format_for_message
@@ -72,6 +72,8 @@ class CellSpec:
     timing: Timing
     judge_every: int | str = "auto"
     target_metric: TargetMetric | None = None
+    metric: str = "steps_to_target"
+    """The metric of a search; no part of a fingerprint, as it does not change the runs."""
     code: str | None = None
     around: Mapping[str, Choice] = field(default_factory=dict)
     """The schedule, clipping and noise that wrap the method, where there are any."""
@@ -81,7 +83,6 @@ class CellSpec:
         """The cell of a composed configuration (plain containers); ``UsageError`` in one line for a wrong setting."""
         _check_keys(config, choices)
         _check_no_lists(config)
-        check_choice("metric", config["metric"], METRICS)
         if config["trials"] is not None:
             check_whole("trials", config["trials"], 1, MAX_LANES)
         for name in ("max_seconds", "max_sweep_seconds"):
@@ -112,6 +113,7 @@ class CellSpec:
             timing=_parse_timing(config["timing"]),
             judge_every=_check_interval(config["judge_every"]),
             target_metric=None if config["target_metric"] is None else TargetMetric.parse(config["target_metric"]),
+            metric=parse_metric(config["metric"]),
             code=config.get("code"),
             around={
                 group: Choice(choices.get(group, nothing), dict(config[group]))

@@ -27,7 +27,9 @@ from gdbench.engine.objective_factory import load_objective
 from gdbench.engine.runner import CellResult, ProgressCallback, ignore_progress, run_cell
 from gdbench.engine.torch_globals import isolate_settings
 from gdbench.engine.training.judging_schedule import choose_interval
+from gdbench.engine.training.metric_columns import make_selection_columns
 from gdbench.errors import TimeLimitReached, Unavailable, UsageError
+from gdbench.objectives.base import Objective
 from gdbench.results import sweep_folder
 from gdbench.results.columns import COLUMNS
 from gdbench.results.constant_column import is_constant, make_constant
@@ -178,6 +180,7 @@ def _run_cell_spec(spec: CellSpec, pulse: ProgressCallback) -> CellResult:
         "smoothness": cell.stated.smoothness,
         "shifted_minimum": shifted,
         "judge_every": cell.judge_every,
+        **_describe_selection(spec, cell.stated, answer.columns),
     }
     return CellResult({**answer.columns, **resolved}, answer.traces, answer.blocks)
 
@@ -198,15 +201,24 @@ def make_empty_answer(spec: CellSpec, status: str, error: str, traceback: str | 
 def _resolve_key_columns(spec: CellSpec) -> dict[str, Any]:
     """lr, dtype and device of a cell that could not be built, as far as known: its run keys need them."""
     lr, dtype, device, interval = spec.lanes()["lr"], spec.dtype, spec.device, spec.judge_every
+    selection: dict[str, Any] = {}
     with contextlib.suppress(Exception):
         stated = load_objective(spec)
         dtype = str(stated.dtype).removeprefix("torch.") if dtype == "auto" else dtype
         interval = choose_interval(spec.judge_every, stated)
+        selection = _describe_selection(spec, stated, {})
         lr = make_hyper_columns(spec, stated)["lr"]
     with contextlib.suppress(Unavailable):
         device = str(resolve_device(device))
     interval = 1 if interval == "auto" else interval
-    return {"lr": lr, "dtype": dtype, "device": "cuda:0" if device == "cuda" else device, "judge_every": interval}
+    device = "cuda:0" if device == "cuda" else device
+    return {"lr": lr, "dtype": dtype, "device": device, "judge_every": interval, **selection}
+
+
+def _describe_selection(spec: CellSpec, objective: Objective, columns: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns that say what ranks the runs of a training workload."""
+    has_target = spec.target_metric is not None or spec.target_loss is not None
+    return make_selection_columns(objective.training, spec.metric, has_target, columns)
 
 
 @dataclass(frozen=True)
