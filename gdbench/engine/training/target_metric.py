@@ -10,12 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from gdbench.config.search_metric import is_training_metric
+from gdbench.config.spec import CellSpec
 from gdbench.config.target_metric import TargetMetric
 from gdbench.errors import UsageError, did_you_mean
 from gdbench.objectives.base import Objective
 from gdbench.objectives.training import HELD_OUT, LOSS, TRAIN, Training
 
-__all__ = ["check_metrics", "compute_shortfall", "find_reached", "list_metrics"]
+__all__ = ["check_metrics", "choose_target", "compute_shortfall", "find_reached", "list_metrics"]
 
 Array = npt.NDArray[Any]
 COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {">=": operator.ge, "<=": operator.le}
@@ -27,8 +28,19 @@ def list_metrics(training: Training) -> list[str]:
     return [f"{split}.{name}" for split in splits for name in (LOSS, *training.metrics)]
 
 
-def check_metrics(target: TargetMetric | None, metric: str, objective: Objective) -> None:
+def choose_target(spec: CellSpec, objective: Objective) -> TargetMetric | None:
+    """The target of a cell's runs on metrics; ``auto`` is the workload's own, unless there is a target_loss."""
+    if spec.target_metric is None or isinstance(spec.target_metric, TargetMetric):
+        return spec.target_metric
+    training = objective.training
+    if training is None or training.target_metric is None or spec.target_loss is not None:
+        return None
+    return TargetMetric.parse(training.target_metric)
+
+
+def check_metrics(spec: CellSpec, objective: Objective) -> None:
     """Raise UsageError for a target on, or a search by, a metric that the objective does not have."""
+    target, metric = choose_target(spec, objective), spec.metric
     names = {} if target is None else dict.fromkeys((name for name, _, _ in target.conditions), "target_metric")
     if is_training_metric(metric):
         names[metric.removeprefix("final.")] = "metric"
