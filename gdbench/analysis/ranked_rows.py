@@ -75,7 +75,7 @@ def _set_metric_medians(rows: pd.DataFrame, named: pd.DataFrame, by: Sequence[st
     if medians.empty:
         return rows
     of_rows = rows[list(by)].merge(medians.reset_index(), on=list(by), how="left").set_axis(rows.index)
-    return rows.assign(**{name: of_rows[name].replace([np.inf, -np.inf], np.nan) for name in medians})
+    return rows.assign(**{str(name): of_rows[name].replace([np.inf, -np.inf], np.nan) for name in medians})
 
 
 def _add_times(rows: pd.DataFrame, named: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:

@@ -221,7 +221,7 @@ def _describe_targets(spec: CellSpec, objective: Objective, columns: Mapping[str
     target = choose_target(spec, objective)
     has_target = target is not None or spec.target_loss is not None
     selection = make_selection_columns(objective.training, spec.metric, has_target, columns)
-    return selection | ({} if target is None else {"target_metric": str(target)})
+    return selection if target is None else {**selection, "target_metric": str(target)}
 
 
 @dataclass(frozen=True)
