@@ -109,9 +109,10 @@ Verbs (python -m gdbench VERB --help explains one)
                     copy a sweep to mlflow, wandb, trackio or tensorboard
                     (tracker=NAME does so after every sweep), or to the JSON of
                     pytest-benchmark
-  list objectives|optimizers|columns
+  list objectives|optimizers|columns [NAME]
                     all objectives and optimizers, with source (of CUTEst: list
-                    objectives --cutest); what each column of a table means
+                    objectives --cutest); what each column of a table means;
+                    with a NAME its settings, minimum or implementations
   sweeps [QUERY ...]
                     past sweeps: sweeps optimizer=adam 'lr<0.1' since=7d; also
                     --csv, --json, --sql

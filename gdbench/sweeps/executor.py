@@ -34,7 +34,7 @@ from gdbench.sweeps.sweep_result import SweepResult, interruptible
 from gdbench.sweeps.sweep_spec import SweepSpec, list_code_override, list_repeated, to_command
 from gdbench.sweeps.time_limit import find_sweep_limit
 
-__all__ = ["execute", "export", "find_progress", "write_configurations", "write_environment"]
+__all__ = ["execute", "export", "find_cell_states", "write_configurations", "write_environment"]
 
 
 def execute(spec: SweepSpec, jobs: Sequence[Job], progress: Progress, launch: Launch | None = None) -> SweepResult:
@@ -86,7 +86,7 @@ def _order_jobs(status: SweepStatus, folder: Path, progress: Progress) -> list[J
     return [*first, *last]
 
 
-def find_progress(jobs: Sequence[Job], here: bool = True) -> SweepResult:
+def find_cell_states(jobs: Sequence[Job], here: bool = True) -> SweepResult:
     """How far the sweep of these cells has come, after checking them; nothing is run or written.
 
     ``here`` is false where a launcher would run them.
