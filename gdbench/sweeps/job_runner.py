@@ -275,10 +275,8 @@ def compute_run_keys(spec: CellSpec, answer: CellResult) -> npt.NDArray[np.bytes
     """The keys of an answer's runs, from lr, dtype and device as resolved."""
     names = ("dtype", "device", "target_metric")
     resolved: dict[str, Any] = {name: answer.columns[name] for name in names if name in answer.columns}
-    optional: dict[str, Any] = {
-        "target_metric": None,
-        "judge_every": 1,
-    }  # what these do is part of a run where they differ from this
+    # what these do is part of a run where they differ from this
+    optional: dict[str, Any] = {"target_metric": None, "judge_every": 1}
     given: dict[str, Any] = {**spec.constants(), "judge_every": answer.columns["judge_every"], **resolved}
     named = {name: value for name, value in given.items() if name not in optional or value != optional[name]}
     return compute_run_ids(named, _number_columns(spec, answer))

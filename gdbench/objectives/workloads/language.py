@@ -85,6 +85,7 @@ def char_transformer(width: int = 32, heads: int = 4, context: int = 32, batch: 
         **load_windows(length),
         loss=cross_entropy,
         metrics={"accuracy": accuracy},
+        target_metric="held_out.loss<=2.32",
         batch=check_int("batch", batch, least=1),
         source=f"Vaswani et al. 2017, NeurIPS; {SOURCE}",
     )
