@@ -80,7 +80,7 @@ class Settings:
     device: Any = "auto"
     target: Any = 1e-6
     target_loss: Any = None
-    target_metric: Any = None
+    target_metric: Any = "auto"
     judge_every: Any = "auto"
     exact: Any = False
     keep: Any = None

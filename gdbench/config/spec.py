@@ -20,7 +20,6 @@ from gdbench.config.schema import (
     GROUPS,
     IMPLS,
     KEEP_CHOICES,
-    METRICS,
     PARAMETER_GROUPS,
     SCALAR_SETTINGS,
     SETTINGS,
@@ -29,6 +28,7 @@ from gdbench.config.schema import (
     Settings,
     Timing,
 )
+from gdbench.config.search_metric import parse_metric
 from gdbench.config.target_metric import TargetMetric
 from gdbench.config.unknown_keys import describe_unknown_key
 from gdbench.config.validation import MAX_LANES, MAX_STEPS, check_choice, check_number, check_whole, format_for_message
@@ -72,7 +72,10 @@ class CellSpec:
     trace: str
     timing: Timing
     judge_every: int | str = "auto"
-    target_metric: TargetMetric | None = None
+    target_metric: TargetMetric | str | None = "auto"
+    """``auto``: that of the workload, unless target_loss is given."""
+    metric: str = "steps_to_target"
+    """The metric of a search; no part of a fingerprint, as it does not change the runs."""
     exact: bool = False
     keep: str | None = None
     code: str | None = None
@@ -84,7 +87,6 @@ class CellSpec:
         """The cell of a composed configuration (plain containers); ``UsageError`` in one line for a wrong setting."""
         _check_keys(config, choices)
         _check_no_lists(config)
-        check_choice("metric", config["metric"], METRICS)
         if config["trials"] is not None:
             check_whole("trials", config["trials"], 1, MAX_LANES)
         for name in ("max_seconds", "max_sweep_seconds"):
@@ -114,7 +116,8 @@ class CellSpec:
             trace=check_choice("trace", config["trace"], TRACES),
             timing=_parse_timing(config["timing"]),
             judge_every=_check_interval(config["judge_every"]),
-            target_metric=None if config["target_metric"] is None else TargetMetric.parse(config["target_metric"]),
+            target_metric=_parse_target_metric(config["target_metric"]),
+            metric=parse_metric(config["metric"]),
             exact=_check_switch("exact", config["exact"]),
             keep=None if config["keep"] is None else check_choice("keep", config["keep"], KEEP_CHOICES),
             code=config.get("code"),
@@ -135,7 +138,7 @@ class CellSpec:
             raise UsageError(
                 f"lr_scale multiplies a method's own lr: set lr=null with it (lr={format_for_message(lr.given)} came)."
             )
-        if self.target_metric is not None and self.target_loss is not None:
+        if isinstance(self.target_metric, TargetMetric) and self.target_loss is not None:
             raise UsageError("target_metric and target_loss are two targets: give one; a run has one.")
         if self.size > MAX_LANES:
             raise UsageError(f"{self.size} runs in one cell are more than {MAX_LANES}: take fewer points.")
@@ -181,7 +184,7 @@ class CellSpec:
             "steps": self.steps,
             "target": self.target,
             "target_loss": self.target_loss,
-            "target_metric": None if self.target_metric is None else str(self.target_metric),
+            "target_metric": str(self.target_metric) if isinstance(self.target_metric, TargetMetric) else None,
             "exact": self.exact,
             "start_noise": self.start_noise,
             "threads": self.threads,
@@ -274,6 +277,10 @@ def _check_switch(name: str, given: Any) -> bool:
     if not isinstance(given, bool):
         raise UsageError(f"{name}={format_for_message(given)} must be true or false.")
     return given
+
+
+def _parse_target_metric(given: Any) -> TargetMetric | str | None:
+    return given if given in (None, "auto") else TargetMetric.parse(given)
 
 
 def _check_interval(given: Any) -> int | str:

@@ -19,7 +19,7 @@ from gdbench.engine.random_state import preserve_globals
 from gdbench.engine.torch_globals import apply_settings, isolate_settings
 from gdbench.engine.training.best_weights import check_keep
 from gdbench.engine.training.judging_schedule import choose_interval
-from gdbench.engine.training.target_metric import check_target
+from gdbench.engine.training.target_metric import check_metrics, choose_target
 from gdbench.errors import Unavailable, UsageError, describe_exception
 from gdbench.objectives.base import Objective, find_changed_data, is_same_content
 from gdbench.objectives.point_conversion import find_overflow
@@ -40,7 +40,7 @@ def build_cell(spec: CellSpec) -> Cell:
         raise Unavailable("MPS has no float64; use dtype=float32")
     if refusal := _find_unrepresentable(spec, stated, dtype):
         raise Unavailable(refusal)
-    check_target(spec.target_metric, stated)
+    check_metrics(spec, stated)
     check_keep(spec.keep, stated)
     interval = choose_interval(spec.judge_every, stated)
     if spec.exact and interval > 1 and spec.impl == "compiled":
@@ -59,7 +59,7 @@ def build_cell(spec: CellSpec) -> Cell:
         maximize=bool(spec.optimizer_config.get("maximize", False)),
         trace=spec.trace,
         judge_every=interval,
-        target_metric=spec.target_metric,
+        target_metric=choose_target(spec, stated),
         exact=spec.exact,
         keeps_weights=spec.keep is not None,
         seconds=spec.timing.seconds,
@@ -99,7 +99,7 @@ def check_cell(spec: CellSpec, evaluate: bool = True) -> None:
             make_method_factory(spec, stated)
         with contextlib.suppress(Unavailable):
             make_hyper_columns(spec, stated)
-        check_target(spec.target_metric, stated)
+        check_metrics(spec, stated)
         check_keep(spec.keep, stated)
         if evaluate:
             _check_value(spec)
