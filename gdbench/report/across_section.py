@@ -20,7 +20,7 @@ def make_across_figures(data: ReportData) -> list[Figure]:
     """Profiles and ranks over several problems, the runtime ECDF, and best of k trials."""
     figures = []
     solvers = data.best["solver"].nunique()
-    if len(data.problems) > 1 and solvers > 1:
+    if len(data.problems) > 1 and solvers > 1 and np.isfinite(data.best["cost"]).any():
         figures += [_profile_figure(data, "ratio"), _profile_figure(data, "cost"), _rank_figure(data)]
     if len(data.target_costs) and solvers > 1:
         figures.append(_ecdf_figure(data))
