@@ -72,9 +72,8 @@ def compute_metric_curves(
     of the two in the middle.
     """
     sign_of = dict(zip(runs["run_id"], runs["problem"].map(directions), strict=True))
-    values = to_floats(traces, name)
-    lines = traces[traces["run_id"].isin(traces.loc[values.notna(), "run_id"])]
-    signed = lines.assign(loss=values * lines["run_id"].map(sign_of), gap=np.nan)
+    lines = traces[traces["run_id"].isin(traces.loc[traces[name].notna(), "run_id"])]
+    signed = lines.assign(loss=lines[name] * lines["run_id"].map(sign_of), gap=np.nan)
     curves = compute_convergence_curves(runs, signed)
     sign = curves["problem"].map(directions)
     ends = np.sort(curves[["lo", "hi"]].mul(sign, axis=0).to_numpy(float), axis=1)

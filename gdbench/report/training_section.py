@@ -51,11 +51,13 @@ def _list_axes(runs: pd.DataFrame, curves: pd.DataFrame) -> list[str]:
 
 
 def _compute_curves(data: ReportData, runs: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """The curves of a metric by ``optimizer`` and ``split``, with what a step costs."""
+    """The curves of a metric by ``optimizer`` and ``split``, with what a step costs; at least one split has it."""
     directions = training_metrics.find_directions(data.compared, metric)
+    columns = {split: f"{prefix}.{metric}" for split, prefix in SPLITS.items()}
     parts = [
-        training_metrics.compute_metric_curves(runs, data.traces, f"{prefix}.{metric}", directions).assign(split=split)
-        for split, prefix in SPLITS.items()
+        training_metrics.compute_metric_curves(runs, data.traces, column, directions).assign(split=split)
+        for split, column in columns.items()
+        if column in data.traces and data.traces[column].notna().any()
     ]
     return pd.concat(parts, ignore_index=True).rename(columns={"solver": "optimizer"})
 
@@ -124,7 +126,7 @@ def _metric_lr_figure(data: ReportData, runs: pd.DataFrame, metric: str) -> Figu
     table = data.sort_by_problem(table[table.groupby("problem")["lr"].transform("nunique") > 1])
     table = table.assign(optimizer=table["solver"]).drop(columns=["solver", "cost"])
     words = f"{_join_splits(table)} {_format_metric(metric)}"
-    name, title = name_figure("sensitivity", metric), f"Best {words} against learning rate"
+    name, title = name_figure("training-lr", metric), f"Best {words} against learning rate"
     if table.empty:
         return Figure(name, title, "", table)
     band = "; band: lowest to highest seed" if has_bands(table["optimizer"], table["seeds"] > 1) else ""

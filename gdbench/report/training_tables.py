@@ -53,9 +53,10 @@ def _metric_table(table: pd.DataFrame) -> ReportTable:
     bold = {HEADERS[measure]: table[f"{measure}_best"].tolist() for measure in shown}
     columns = {f"{measure}{end}": f"{NUMBERS[measure]}{end}" for measure in shown for end in ("", "_lo", "_hi")}
     numbers = table[[*names, *columns, "selected_step", "seeds"]].rename(columns=columns)
-    text = table[names].assign(**cells, selected_step=table["selected_step"], seeds=table["seeds"])
-    rule = "Each method at its best configuration, that of the verdict: median [lowest, highest] over seeds."
-    rule += f" test: {REPORTED['test']}." if "test" in shown else ""
+    text = table[names].assign(**cells)
+    over = format_range(table["seeds"], "seed")
+    rule = f"Each method at its best configuration, that of the verdict: median [lowest, highest] over {over}."
+    rule += f" test: {REPORTED['test']}, which the CSV names." if "test" in shown else ""
     return ReportTable("training", "Metrics of each method", f"{rule} {_describe_bold(table)}", text, bold, numbers)
 
 
@@ -132,7 +133,9 @@ def _time_tables(data: ReportData, runs: pd.DataFrame) -> list[ReportTable]:
     if table.empty:
         return []
     table = data.sort_by_problem(table.rename(columns={"solver": "optimizer"})).reset_index(drop=True)
-    names = ["problem", "target_metric", "optimizer", "configuration"]
+    names = ["problem", "optimizer", "configuration"]
+    targets = table["target_metric"].unique()
+    names[1:1] = ["target_metric"] if len(targets) > 1 else []
     hits = [f"{row.hits} of {row.seeds}" for row in table.itertuples()]
     cells = {"hits": hits, "steps": _format_counts(table, "steps")}
     if table["epochs"].notna().any():
@@ -142,7 +145,7 @@ def _time_tables(data: ReportData, runs: pd.DataFrame) -> list[ReportTable]:
     if table["seconds"].notna().any():
         cells["time"] = [format_seconds_range(*ends) for ends in _iterate_intervals(table, "seconds")]
     rule = (
-        "Time to result: the first judged step at the target, each method at its best configuration, that of the"
+        f"Time to result: the first judged step at {'the target' if len(targets) > 1 else targets[0]}, each method at its best configuration, that of the"
         f" verdict; median [lowest, highest] over seeds, never: not reached. {_describe_resolution(table)} time: steps"
         f" × step time. Bold: the fewest steps on a problem, and equal ones{_describe_ties(table)}"
     )

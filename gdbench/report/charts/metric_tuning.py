@@ -31,7 +31,7 @@ def draw_metric_by_lr(table: pd.DataFrame, style: Style, title: str, logarithmic
 def draw_best_metric(table: pd.DataFrame, style: Style, title: str, logarithmic: bool) -> ChartSpec:
     """The median best value of k configurations, one panel per problem, where ``median`` is finite."""
     tooltip = tooltips("optimizer:N", "k:Q", number_tooltip("median", title))
-    x = linear_axis(alt.X, "k", "trials (configurations drawn at random)").axis(tickMinStep=1, format="d")
+    x = log_axis(alt.X, "k", "trials (configurations drawn at random)")
     shown = table[np.isfinite(table["median"])]
     return draw_lines(shown, style, x, _value_axis("median", title, logarithmic), tooltip)
 
