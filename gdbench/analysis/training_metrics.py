@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -12,8 +14,8 @@ from gdbench.analysis.winners import ALPHA, count_seeds_needed
 from gdbench.results.values import to_floats
 
 __all__ = [
-    *("KEYS", "LOSS", "MEASURES", "compute_medians", "compute_metric_curves", "exclude_training_runs", "find_best"),
-    *("find_directions", "list_metrics", "select_training_runs", "summarise_metrics"),
+    *("KEYS", "LOSS", "MEASURES", "compute_medians", "compute_metric_curves", "compute_metric_medians"),
+    *("exclude_training_runs", "find_best", "find_directions", "list_metrics", "select_training_runs", "summarise_metrics"),
 ]
 
 LOSS = "loss"
@@ -134,9 +136,28 @@ def _summarise_values(group: pd.DataFrame, signed: pd.Series, measure: str, sign
     }
 
 
-def compute_medians(table: pd.DataFrame) -> pd.DataFrame:
+def compute_metric_medians(runs: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
+    """Median, ``_lo`` and ``_hi`` over seeds of the metrics of training runs, a row per value of ``keys``.
+
+    The columns of a metric are named median_ and its column in the runs. A missing value counts as the worst, but
+    where no run of its problem has any.
+    """
+    training, parts = select_training_runs(runs), []
+    for metric in list_metrics(training):
+        sign = training["problem"].map(find_directions(training, metric)).astype(float)
+        for name in (f"{prefix}{metric}" for prefix in MEASURES.values() if f"{prefix}{metric}" in runs):
+            signed = to_floats(training, name) * sign
+            known = signed.notna().groupby(training["problem"]).transform("any")
+            medians = compute_medians(training.assign(value=signed.where(signed.notna() | ~known, np.inf)), keys)
+            signs = sign.groupby([training[key] for key in keys], sort=False, observed=True).first()
+            ends = medians[["median", "lo", "hi"]].mul(signs, axis=0)
+            parts.append(ends.set_axis([f"median_{name}{end}" for end in ("", "_lo", "_hi")], axis=1))
+    return pd.concat(parts, axis=1) if parts else pd.DataFrame()
+
+
+def compute_medians(table: pd.DataFrame, keys: Sequence[str] = KEYS) -> pd.DataFrame:
     """Columns median, lo and hi of ``value`` of each configuration; the worse of two in the middle is the median."""
-    values = table.groupby(KEYS, sort=False, observed=True)["value"]
+    values = table.groupby(list(keys), sort=False, observed=True)["value"]
     middle = values.quantile(0.5, interpolation=QUARTILES["middle"][1])
     return pd.DataFrame({"median": middle, "lo": values.min(), "hi": values.max()})
 

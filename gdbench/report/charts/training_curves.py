@@ -10,7 +10,9 @@ import pandas as pd
 from gdbench.report.charts.convergence import AXES
 from gdbench.report.charts.tooltips import number_tooltip, tooltips
 from gdbench.report.charts.vega_lite import (
+    HEIGHT,
     MAX_BANDS,
+    WIDTH,
     ChartSpec,
     draw_panels,
     json_records,
@@ -61,7 +63,8 @@ def draw_training_curves(table: pd.DataFrame, style: Style, against: str, title:
     hover = base.mark_point(size=90, opacity=0, filled=True).encode(y=alt.Y("value:Q"), tooltip=tooltip)
     bands = [_draw_band(base, axis(alt.Y, "lo", title), detail, split) for split in list_banded_splits(table)]
     layers = [*bands, line, *_hollow_points(base, style, names), hover]
-    return draw_panels(table, *layers, pick=True, rows=json_records(style.sort_grey_first(table)))
+    size = {"width": 2 * WIDTH, "height": HEIGHT + 40} if table["problem"].nunique() == 1 else {}
+    return draw_panels(table, *layers, pick=True, rows=json_records(style.sort_grey_first(table)), **size)
 
 
 def _draw_band(base: Any, y: Any, detail: list[Any], split: str) -> Any:
