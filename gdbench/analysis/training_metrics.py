@@ -150,8 +150,9 @@ def compute_metric_medians(runs: pd.DataFrame, keys: Sequence[str]) -> pd.DataFr
             known = signed.notna().groupby(training["problem"]).transform("any")
             medians = compute_medians(training.assign(value=signed.where(signed.notna() | ~known, np.inf)), keys)
             signs = sign.groupby([training[key] for key in keys], sort=False, observed=True).first()
-            ends = medians[["median", "lo", "hi"]].mul(signs, axis=0)
-            parts.append(ends.set_axis([f"median_{name}{end}" for end in ("", "_lo", "_hi")], axis=1))
+            ends = np.sort(medians[["lo", "hi"]].mul(signs, axis=0).to_numpy(float), axis=1)
+            table = pd.DataFrame({"": medians["median"] * signs, "_lo": ends[:, 0], "_hi": ends[:, 1]})
+            parts.append(table.add_prefix(f"median_{name}"))
     return pd.concat(parts, axis=1) if parts else pd.DataFrame()
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from gdbench.analysis.training_metrics import select_training_runs
 from gdbench.report.number_format import (
     NEVER,
     format_gap,
@@ -44,7 +45,8 @@ MARKS = (
         r"\[",
         "a [b, c]: median, lowest and highest over the seeds (never: not reached, or left); --all-runs shows all runs.",
     ),
-    ("held-out", "", "held-out: the best value at a judged step; test: at the step that held-out data select."),
+    ("held-out", "", "held-out: the best value at a judged step."),
+    ("test", "", "test: the value at the step that held-out data select."),
     ("tune", SPIKE, "spike: better than the configuration that tune chose, but its neighbours are much worse."),
     (
         "tune",
@@ -70,10 +72,15 @@ def sweep_columns(rows: pd.DataFrame, settings: Sequence[str], per_run: bool, se
     """
     rows = rows.assign(tied=is_tied_with_previous(rows))
     listed: list[Any] = list(rows.itertuples())
+    is_training = not select_training_runs(rows).empty
     any_reached = any(map(_format_steps, listed))
     measured: list[tuple[str, Formatter, int | None]] = [
         (_steps_header(rows), _format_steps, None),
-        ("final gap", _format_final, 1 if any_reached else None),
+        (
+            "final train loss" if is_training else "final gap",
+            lambda row: _format_final(row, is_training),
+            4 if is_training else 1 if any_reached else None,
+        ),
         ("reached", _format_reached if _has_mixed_seeds(rows) else _no_text, 2),
         ("seeds", (lambda row: str(row.n)) if seeds else _no_text, 4),
         ("step", _format_step_time, 6),
@@ -105,8 +112,14 @@ def _metric_columns(rows: pd.DataFrame) -> list[Column]:
     names = {prefix: _list_metric_columns(rows, prefix) for prefix in METRIC_HEADERS}
     if names["best.held_out."]:
         del names["final.train."]
+    first = [column for columns in names.values() for column in columns[:1]]
     return [
-        Column(METRIC_HEADERS[prefix] + name.removeprefix(prefix).replace("_", " "), _format_metric(rows, name))
+        Column(
+            METRIC_HEADERS[prefix] + name.removeprefix(prefix).replace("_", " "),
+            _format_metric(rows, name, with_range=True),
+            drop_rank=(None if name == first[0] else 0) if name in first else 2,
+            narrow_cells=_format_metric(rows, name, with_range=False),
+        )
         for prefix, columns in names.items()
         for name in columns
     ]
@@ -117,10 +130,11 @@ def _list_metric_columns(rows: pd.DataFrame, prefix: str) -> list[str]:
     return [name for name in names if not name.endswith(".loss")] or names
 
 
-def _format_metric(rows: pd.DataFrame, name: str) -> list[str]:
-    """0.963 [0.957, 0.970] of each row, over its seeds."""
+def _format_metric(rows: pd.DataFrame, name: str, with_range: bool) -> list[str]:
+    """0.963 [0.957, 0.970] of each row, over its seeds; without its range 0.963."""
     numbers = zip(*(rows[f"median_{name}{end}"] for end in ("", "_lo", "_hi")), strict=True)
-    return [format_range_text(*format_interval_parts(*ends)) for ends in numbers]
+    texts = [format_interval_parts(*ends) for ends in numbers]
+    return [format_range_text(*parts) if with_range else parts[0] for parts in texts]
 
 
 def _no_text(row: Any) -> str:
@@ -171,8 +185,8 @@ def _format_work(row: Any) -> str:
     return f" ({', '.join(work)})" if work else ""
 
 
-def _format_final(row: Any) -> str:
-    """The final gap, or the final loss if the minimum is unknown."""
+def _format_final(row: Any, has_metrics: bool) -> str:
+    """The final gap, or the final loss if the minimum is unknown, marked by an f where no header says so."""
     if row.status in ("diverged", "nonfinite") or pd.isna(row.final_loss):
         return ""
     if pd.notna(row.final_gap):
@@ -182,10 +196,11 @@ def _format_final(row: Any) -> str:
             else [row.final_gap] * 3
         )
         return format_range_text(*(format_gap(gap, row.gap_floor) for gap in gaps))
+    mark = "" if has_metrics else "f "
     if row.n == 1:
-        return f"f {format_number(row.final_loss)}"
+        return f"{mark}{format_number(row.final_loss)}"
     texts = format_interval_parts(row.median_final_loss, row.median_final_loss_lo, row.median_final_loss_hi)
-    return f"f {format_range_text(*texts)}"
+    return f"{mark}{format_range_text(*texts)}"
 
 
 def _format_reached(row: Any) -> str:
