@@ -14,13 +14,22 @@ from gdbench.analysis.winners import ALPHA, count_seeds_needed
 from gdbench.results.values import to_floats
 
 __all__ = [
-    *("KEYS", "LOSS", "MEASURES", "compute_medians", "compute_metric_curves", "compute_metric_medians"),
-    *("exclude_training_runs", "find_best", "find_directions", "list_metrics", "select_training_runs", "summarise_metrics"),
+    *("KEYS", "LOSS", "MEASURES", "REPORTED", "compute_medians", "compute_metric_curves", "compute_metric_medians"),
+    *(
+        "exclude_training_runs",
+        "find_best",
+        "find_directions",
+        "list_metrics",
+        "select_training_runs",
+        "summarise_metrics",
+    ),
 ]
 
 LOSS = "loss"
 MEASURES = {"train": "final.train.", "final": "final.held_out.", "best": "best.held_out.", "test": "selected.test."}
 """Numbers of a summary, and the prefixes of their columns."""
+REPORTED = ("test", "best", "train")
+"""The one of them that is reported of a workload: the first that it has."""
 KEYS = ["problem", "solver", "configuration"]
 Array = npt.NDArray[np.float64]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -9,23 +10,23 @@ import pandas as pd
 
 from gdbench.analysis import training_metrics
 from gdbench.analysis.time_to_result import summarise_time_to_result
-from gdbench.analysis.training_metrics import LOSS, MEASURES
+from gdbench.analysis.training_metrics import LOSS, MEASURES, REPORTED
 from gdbench.errors import format_range
 from gdbench.report.number_format import NEVER, format_interval_parts, format_range_text, format_seconds_range
 from gdbench.report.report_data import ReportData, ReportTable
 
-__all__ = ["make_training_tables"]
+__all__ = ["MEASURE_WORDS", "format_intervals", "make_training_tables"]
 
 HEADERS = {"train": "train, final", "final": "held-out, final", "best": "held-out, best", "test": "test"}
 """Headers of the measures of a metric."""
 NUMBERS = {"train": "train_final", "final": "held_out_final", "best": "held_out_best", "test": "selected_test"}
 """Their columns in the CSV."""
-REPORTED = {
+MEASURE_WORDS = {
     "test": "on test data at the step that held-out data select",
     "best": "best on held-out data",
     "train": "on training data at the last step",
 }
-"""What a paper reports of a workload: the first of these that it has."""
+"""The measures that are reported of a workload."""
 ARROWS = {1.0: "↓", -1.0: "↑"}
 """Whether the lowest or the highest value of a metric is the best."""
 
@@ -49,21 +50,24 @@ def _metric_table(table: pd.DataFrame) -> ReportTable:
     """All measures of each metric, a row per problem, metric and method."""
     shown = [measure for measure in MEASURES if table[measure].notna().any()]
     names = ["problem", "metric", "optimizer", "configuration"]
-    cells = {HEADERS[measure]: _format_intervals(table, measure) for measure in shown}
+    cells = {HEADERS[measure]: format_intervals(table, measure) for measure in shown}
     bold = {HEADERS[measure]: table[f"{measure}_best"].tolist() for measure in shown}
     columns = {f"{measure}{end}": f"{NUMBERS[measure]}{end}" for measure in shown for end in ("", "_lo", "_hi")}
     numbers = table[[*names, *columns, "selected_step", "seeds"]].rename(columns=columns)
     text = table[names].assign(**cells)
     over = format_range(table["seeds"], "seed")
     rule = f"Each method at its best configuration, that of the verdict: median [lowest, highest] over {over}."
-    rule += f" test: {REPORTED['test']}, which the CSV names." if "test" in shown else ""
+    rule += f" test: {MEASURE_WORDS['test']}, which the CSV names." if "test" in shown else ""
     return ReportTable("training", "Metrics of each method", f"{rule} {_describe_bold(table)}", text, bold, numbers)
 
 
-def _format_intervals(table: pd.DataFrame, measure: str) -> list[str]:
+def format_intervals(table: pd.DataFrame, measure: str) -> list[str]:
     """``0.963 [0.957, 0.970]`` of each row; empty where there is no value."""
-    numbers = zip(*(table[name] for name in (measure, f"{measure}_lo", f"{measure}_hi")), strict=True)
-    return [format_range_text(*format_interval_parts(*ends)) for ends in numbers]
+    return [format_range_text(*format_interval_parts(*ends)) for ends in _iterate_intervals(table, measure)]
+
+
+def _iterate_intervals(table: pd.DataFrame, name: str) -> Iterator[tuple[float, float, float]]:
+    return zip(*(table[f"{name}{end}"] for end in ("", "_lo", "_hi")), strict=True)
 
 
 def _describe_bold(table: pd.DataFrame) -> str:
@@ -95,11 +99,11 @@ def _paper_table(data: ReportData, table: pd.DataFrame, directions: dict[str, di
     bold, numbers, meanings = {}, {"optimizer": names}, {}
     for problem, group in table.groupby("problem", sort=False):
         measure = next(name for name in REPORTED if group[name].notna().any())
-        meanings[str(problem)] = REPORTED[measure]
+        meanings[str(problem)] = MEASURE_WORDS[measure]
         for metric in _list_reported(group, measure):
             rows = group[group["metric"] == metric].set_index("optimizer").reindex(names).reset_index()
             header = f"{problem}, {metric.replace('_', ' ')} {ARROWS[directions[metric][str(problem)]]}"
-            cells[header] = _format_intervals(rows, measure)
+            cells[header] = format_intervals(rows, measure)
             bold[header] = rows[f"{measure}_best"].eq(True).tolist()
             numbers |= {f"{problem}.{metric}{end}": rows[f"{measure}{end}"] for end in ("", "_lo", "_hi")}
     rule = f"{_describe_measures(meanings)}, median [lowest, highest] over {format_range(table['seeds'], 'seed')}; ↑:"
@@ -139,7 +143,7 @@ def _time_tables(data: ReportData, runs: pd.DataFrame) -> list[ReportTable]:
     hits = [f"{row.hits} of {row.seeds}" for row in table.itertuples()]
     cells = {"hits": hits, "steps": _format_counts(table, "steps")}
     if table["epochs"].notna().any():
-        cells["epochs"] = [text.replace("∞", NEVER) for text in _format_intervals(table, "epochs")]
+        cells["epochs"] = _format_counts(table, "epochs", decimals=2)
     if not table["gradients"].equals(table["steps"]):
         cells["gradients"] = _format_counts(table, "gradients")
     if table["seconds"].notna().any():
@@ -154,14 +158,10 @@ def _time_tables(data: ReportData, runs: pd.DataFrame) -> list[ReportTable]:
     return [ReportTable("time-to-result", "Time to the target metric", rule, text, bold, table)]
 
 
-def _iterate_intervals(table: pd.DataFrame, name: str) -> Any:
-    return zip(*(table[f"{name}{end}"] for end in ("", "_lo", "_hi")), strict=True)
-
-
-def _format_counts(table: pd.DataFrame, name: str) -> list[str]:
+def _format_counts(table: pd.DataFrame, name: str, decimals: int = 0) -> list[str]:
     """``120 [100, never]`` of each row."""
-    texts = (format_range_text(*format_interval_parts(*ends, decimals=0)) for ends in _iterate_intervals(table, name))
-    return [text.replace("∞", NEVER) for text in texts]
+    parts = (format_interval_parts(*ends, decimals=decimals) for ends in _iterate_intervals(table, name))
+    return [format_range_text(*texts).replace("∞", NEVER) for texts in parts]
 
 
 def _describe_resolution(table: pd.DataFrame) -> str:
