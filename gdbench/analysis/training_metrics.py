@@ -140,7 +140,9 @@ def _summarise_values(group: pd.DataFrame, signed: pd.Series, measure: str, sign
     best = find_best(table, medians["median"]) if known else pd.Series(False, medians.index)
     low, high = (medians["lo"], medians["hi"]) if sign > 0 else (medians["hi"], medians["lo"])
     return {
-        **{measure: sign * medians["median"], f"{measure}_lo": sign * low, f"{measure}_hi": sign * high},
+        measure: sign * medians["median"],
+        f"{measure}_lo": sign * low,
+        f"{measure}_hi": sign * high,
         f"{measure}_best": best,
     }
 

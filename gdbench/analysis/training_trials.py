@@ -1,4 +1,4 @@
-"""Tuning of training runs: each configuration's best metric over seeds, by learning rate and as the best of k trials."""
+"""Tuning of training runs: the best metric of configurations over seeds, by learning rate and of k trials."""
 
 from __future__ import annotations
 

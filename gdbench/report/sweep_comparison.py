@@ -141,6 +141,8 @@ class PairedStyle(Style):
 
 def _difference_section(table: pd.DataFrame, metrics: pd.DataFrame, runs: pd.DataFrame) -> Section:
     figures = [figure for cost in _informative_costs(table) for figure in _change_figures(table, cost)]
+    if len(metrics):  # of workloads without a target there is nothing to divide
+        figures = [figure for figure in figures if figure.chart is not None]
     differing = runs[runs["verdict"].isin(DIFFERING)]
     order = differing["verdict"].map({name: place for place, name in enumerate(DIFFERING)})
     differing = differing.loc[order.sort_values(kind="stable").index]

@@ -89,10 +89,10 @@ def _join_splits(table: pd.DataFrame) -> str:
 def _describe_curves(data: ReportData, runs: pd.DataFrame, table: pd.DataFrame, metric: str) -> str:
     """The caption of a figure: what a line is, the runs that it covers, and those that ended."""
     splits = _join_splits(table)
-    both = "train (solid) and held-out data (dashed)"
+    where = "train (solid) and held-out data (dashed)" if " and " in splits else f"{splits} data"
     rule = (
-        f"On {both if ' and ' in splits else f'{splits} data'} at the recorded steps, in evaluation mode; each optimizer"
-        f" at its best configuration, that of the verdict ({len(runs)} of {len(data.compared)} runs)."
+        f"On {where} at the recorded steps, in evaluation mode; each optimizer at its best configuration, that of"
+        f" the verdict ({len(runs)} of {len(data.compared)} runs)."
     )
     if (count := int(table["runs"].max())) > 1:
         rule += f" Line: median over up to {count} seeds{_describe_bands(table)}."

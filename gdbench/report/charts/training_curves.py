@@ -41,14 +41,14 @@ def list_banded_splits(table: pd.DataFrame) -> list[str]:
 def draw_training_curves(table: pd.DataFrame, style: Style, against: str, title: str, logarithmic: bool) -> ChartSpec:
     """A line per optimizer and split over ``x`` with a band between its quartiles, one panel per problem.
 
-    Where both splits are drawn the dash tells them apart, else the optimizers.
+    Where both splits are drawn the dash tells them apart, else the optimizers; points where some differ by rings.
     """
     names = table["optimizer"].unique()
     axis = log_axis if logarithmic else linear_axis
     detail = [alt.Detail("configuration:N"), alt.Detail("split:N")]
-    base = alt.Chart(named_data()).encode(
-        x=linear_axis(alt.X, "x", CURVE_AXES[against]), color=style.colour_channel(names)
-    )
+    has_rings = any(map(style.is_hollow, names))
+    colour = style.colour_channel(names, symbol="circle" if has_rings else "stroke")
+    base = alt.Chart(named_data()).encode(x=linear_axis(alt.X, "x", CURVE_AXES[against]), color=colour)
     line = base.mark_line(aria=False).encode(
         y=axis(alt.Y, "value", title),
         strokeDash=_split_channel() if table["split"].nunique() > 1 else style.dash_channel(names),
@@ -62,7 +62,8 @@ def draw_training_curves(table: pd.DataFrame, style: Style, against: str, title:
     )
     hover = base.mark_point(size=90, opacity=0, filled=True).encode(y=alt.Y("value:Q"), tooltip=tooltip)
     bands = [_draw_band(base, axis(alt.Y, "lo", title), detail, split) for split in list_banded_splits(table)]
-    layers = [*bands, line, *_hollow_points(base, style, names), hover]
+    rings = base.mark_point(size=30).encode(y=alt.Y("value:Q"), fill=style.fill_channel(names), opacity=pick_opacity())
+    layers = [*bands, line, *([rings] if has_rings else []), hover]
     size = {"width": 2 * WIDTH, "height": HEIGHT + 40} if table["problem"].nunique() == 1 else {}
     return draw_panels(table, *layers, pick=True, rows=json_records(style.sort_grey_first(table)), **size)
 
@@ -72,14 +73,6 @@ def _draw_band(base: Any, y: Any, detail: list[Any], split: str) -> Any:
     opacity = pick_opacity(0.16 if split == "held-out" else 0.1)
     area = base.transform_filter(f"datum.split == '{split}'").mark_area(aria=False)
     return area.encode(y=y, y2=alt.Y2("hi:Q"), opacity=opacity, detail=detail)
-
-
-def _hollow_points(base: Any, style: Style, names: Any) -> list[Any]:
-    """Points of the lines where some optimizers share a colour and differ by rings."""
-    if not any(map(style.is_hollow, names)):
-        return []
-    points = base.mark_point(size=30).encode(y=alt.Y("value:Q"), fill=style.fill_channel(names), opacity=pick_opacity())
-    return [points]
 
 
 def _split_channel() -> alt.StrokeDash:

@@ -1,8 +1,8 @@
 """Fit tables to the width of the terminal by dropping whole columns; no number or name is cut.
 
 All tables of the terminal are made here. Columns that identify rows have no rank and stay; the others are dropped one
-by one, the highest rank first, until the rest fits; before those of rank 0, cells that have shorter texts are replaced by
-these. If the columns without a rank are too wide by themselves, each row becomes a paragraph of ``name value`` pairs.
+by one, the highest rank first, until the rest fits; before those of rank 0, cells are replaced by their shorter texts,
+if any. If the columns without a rank are too wide by themselves, each row becomes a paragraph of ``name value`` pairs.
 """
 
 from __future__ import annotations
