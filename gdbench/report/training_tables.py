@@ -151,8 +151,8 @@ def _time_tables(data: ReportData, runs: pd.DataFrame) -> list[ReportTable]:
     target = "the target" if len(targets) > 1 else targets[0]
     rule = (
         f"Time to result: the first judged step at {target}, each method at its best configuration, that of the"
-        f" verdict; median [lowest, highest] over seeds, never: not reached. {_describe_resolution(table)} time: steps × step"
-        f" time. Bold: the fewest steps on a problem, and equal ones{_describe_ties(table)}"
+        f" verdict; median [lowest, highest] over seeds, never: not reached. {_describe_resolution(table)} time:"
+        f" steps × step time. Bold: the fewest steps on a problem, and equal ones{_describe_ties(table)}"
     )
     text = table[names].assign(**cells)
     bold = {"steps": table["steps_best"].tolist()}

@@ -47,8 +47,9 @@ def draw_training_curves(table: pd.DataFrame, style: Style, against: str, title:
     axis = log_axis if logarithmic else linear_axis
     detail = [alt.Detail("configuration:N"), alt.Detail("split:N")]
     has_rings = any(map(style.is_hollow, names))
-    colour = style.colour_channel(names, symbol="circle" if has_rings else "stroke")
-    base = alt.Chart(named_data()).encode(x=linear_axis(alt.X, "x", CURVE_AXES[against]), color=colour)
+    base = alt.Chart(named_data()).encode(
+        x=linear_axis(alt.X, "x", CURVE_AXES[against]), color=style.colour_channel(names)
+    )
     line = base.mark_line(aria=False).encode(
         y=axis(alt.Y, "value", title),
         strokeDash=_split_channel() if table["split"].nunique() > 1 else style.dash_channel(names),
