@@ -27,11 +27,11 @@ LIMIT_RULE = " Dotted: 2/L, beyond which gradient descent diverges on a quadrati
 
 
 def make_lr_figures(data: ReportData) -> list[Figure]:
-    """Each cost that differs from the others against lr, and heatmaps if lr and another setting were varied."""
+    """Metrics, and each cost that differs from the others, against lr; heatmaps if another setting was varied too."""
     first = _varied_costs(data, "gradients")
-    by_value = [*make_metric_lr_figures(data), *_final_loss_figures(data)]
-    if first.empty or (by_value and not np.isfinite(first["cost"]).any()):
-        return by_value
+    by_metric, by_loss = make_metric_lr_figures(data), _final_loss_figures(data)
+    if first.empty or ((by_metric or by_loss) and not np.isfinite(first["cost"]).any()):
+        return [*by_metric, *by_loss]
     tables = {cost: first if cost == "gradients" else _varied_costs(data, cost) for cost in COSTS}
     costs = ["gradients"]
     if not first["cost"].equals(tables["steps"]["cost"]):
@@ -39,7 +39,7 @@ def make_lr_figures(data: ReportData) -> list[Figure]:
     if _has_comparable_times(data, tables):
         costs.append("seconds")
     figures = [_sensitivity_figure(data, tables[cost], cost) for cost in costs]
-    return [*figures, *by_value, *_number_heatmaps(data, first), *_dtype_heatmaps(data)]
+    return [*by_metric, *figures, *by_loss, *_number_heatmaps(data, first), *_dtype_heatmaps(data)]
 
 
 def _varied_costs(data: ReportData, cost: str) -> pd.DataFrame:

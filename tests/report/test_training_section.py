@@ -14,6 +14,7 @@ import torch
 import gdbench
 from gdbench.analysis.training_metrics import find_directions, summarise_metrics
 from gdbench.report.build import Report, build_report
+from gdbench.report.charts.training_curves import list_banded_splits
 from gdbench.report.charts.vega_lite import name_figure
 from gdbench.report.inputs import read_inputs
 from gdbench.report.sweep_comparison import build_comparison, combine_inputs
@@ -78,15 +79,45 @@ def test_losses_on_train_and_held_out_data_share_a_panel(report: Report) -> None
     assert "; band: quartiles" in figure.rule
 
 
-def test_each_metric_has_a_figure_of_held_out_data(report: Report) -> None:
-    """The figures are tabs of one group, the loss first, and metrics other than the loss are those of held-out data."""
+def test_each_metric_is_drawn_on_train_and_held_out_data(report: Report) -> None:
+    """A metric is a group of figures, the loss first, whose tabs are its axes; both splits share a panel."""
     section = report.sections[0]
     assert section.title == "Training"
-    assert [figure.tab for figure in section.figures] == ["loss", "accuracy", "wrong"]
-    assert len({figure.group for figure in section.figures}) == 1
-    for figure in section.figures[1:]:
-        assert set(figure.table["split"]) == {"held-out"}
+    curves = [figure for figure in section.figures if "step" in figure.table]
+    assert [(figure.group, figure.tab) for figure in curves] == [
+        (f"training-{metric}", axis) for metric in ("loss", "accuracy", "wrong") for axis in ("steps", "epochs")
+    ]
+    for figure in curves:
+        assert set(figure.table["split"]) == {"train", "held-out"}
         assert (figure.table["lo"] <= figure.table["hi"]).all()
+
+
+def test_an_epoch_is_a_pass_over_the_training_data(report: Report) -> None:
+    """32 samples in batches of 8 are 4 steps an epoch."""
+    figure = next(figure for figure in report.figures if figure.name == "training-loss-epochs")
+    assert (figure.table["x"] == figure.table["step"] / 4).all()
+
+
+def test_curves_go_against_seconds_and_gradients_where_these_say_more(outputs: Path) -> None:
+    """Timed runs have an axis of seconds, the steps times the time of a step; methods with two gradients a step one."""
+    inputs = read_inputs([outputs])
+    runs = inputs.runs.assign(step_s=0.5, gradient_evals=2 * inputs.runs["steps"])
+    figures = build_report(replace(inputs, runs=runs)).sections[0].figures
+    tabs = {figure.tab: figure.table for figure in figures if figure.group == "training-loss"}
+    assert list(tabs) == ["steps", "epochs", "gradients", "seconds"]
+    assert (tabs["seconds"]["x"] == tabs["seconds"]["step"] * 0.5).all()
+    assert (tabs["gradients"]["x"] == tabs["gradients"]["step"] * 2).all()
+
+
+def test_many_methods_have_bands_on_held_out_data_only() -> None:
+    """With four methods the bands of eight lines would hide each other; with seven none is drawn."""
+    rows = [
+        {"optimizer": f"m{number}", "split": split, "runs": 3} for number in range(7) for split in ("train", "held-out")
+    ]
+    table = pd.DataFrame(rows)
+    assert list_banded_splits(table[:6]) == ["train", "held-out"]
+    assert list_banded_splits(table[:8]) == ["held-out"]
+    assert list_banded_splits(table) == []
 
 
 def test_the_direction_of_a_metric_follows_from_its_best_values(report: Report) -> None:
@@ -97,12 +128,13 @@ def test_the_direction_of_a_metric_follows_from_its_best_values(report: Report) 
 
 def test_the_table_has_medians_and_ranges_with_the_best_in_bold(report: Report, outputs: Path) -> None:
     """Cells are those of the runs; the best median of each metric is bold, in Markdown and LaTeX too."""
-    table = report.sections[0].tables[0]
+    table = next(table for table in report.tables if table.name == "training")
     assert table.numbers is not None
     runs = report.data.best_runs
     for row in table.numbers.to_dict(orient="records"):
         mine = runs[runs["optimizer"] == row["optimizer"]]
         columns = {
+            "train_final": "final.train.",
             "held_out_final": "final.held_out.",
             "held_out_best": "best.held_out.",
             "selected_test": "selected.test.",
@@ -158,8 +190,8 @@ def test_without_traces_the_table_remains(outputs: Path) -> None:
     inputs = read_inputs([outputs])
     section = build_report(replace(inputs, traces=inputs.traces.head(0))).sections[0]
     assert section.title == "Training"
-    assert not section.figures
-    assert len(section.tables) == 1
+    assert not [figure for figure in section.figures if figure.group.startswith("training-loss")]
+    assert [table.name for table in section.tables] == ["metrics", "training"]
 
 
 def test_two_sides_differ_by_rings(outputs: Path) -> None:

@@ -20,7 +20,7 @@ from gdbench.report.number_format import (
     format_seconds,
     format_seconds_range,
 )
-from gdbench.report.setting_labels import setting_header
+from gdbench.report.setting_labels import metric_headers, setting_header
 from gdbench.report.terminal.column_fitting import Column, FittedTable
 from gdbench.results.ranking import OUTCOMES
 from gdbench.results.run_outcomes import is_tied_with_previous
@@ -103,31 +103,21 @@ def sweep_columns(rows: pd.DataFrame, settings: Sequence[str], per_run: bool, se
     ]
 
 
-METRIC_HEADERS = {"best.held_out.": "held-out ", "selected.test.": "test ", "final.train.": "train "}
-"""Columns of training runs that are shown: best on held-out data, on test data at the selected step, last on train."""
-
-
 def _metric_columns(rows: pd.DataFrame) -> list[Column]:
-    """A column for each metric of a training workload, held-out and test, else train; the loss where it is alone."""
-    names = {prefix: _list_metric_columns(rows, prefix) for prefix in METRIC_HEADERS}
-    if names["best.held_out."]:
-        del names["final.train."]
-    first = [column for columns in names.values() for column in columns[:1]]
+    """A column for each metric of a training workload; in a narrow terminal only the first ones remain, as medians."""
+    headers = metric_headers(rows)
+    first = {name.rpartition(".")[0]: name for name in reversed(headers)}
+    ranks = {name: 0 if name in first.values() else 2 for name in headers}
+    ranks |= dict.fromkeys(list(headers)[:1])  # stays
     return [
         Column(
-            METRIC_HEADERS[prefix] + name.removeprefix(prefix).replace("_", " "),
+            header,
             _format_metric(rows, name, with_range=True),
-            drop_rank=(None if name == first[0] else 0) if name in first else 2,
+            drop_rank=ranks[name],
             narrow_cells=_format_metric(rows, name, with_range=False),
         )
-        for prefix, columns in names.items()
-        for name in columns
+        for name, header in headers.items()
     ]
-
-
-def _list_metric_columns(rows: pd.DataFrame, prefix: str) -> list[str]:
-    names = [name for name in map(str, rows) if name.startswith(prefix) and rows[name].notna().any()]
-    return [name for name in names if not name.endswith(".loss")] or names
 
 
 def _format_metric(rows: pd.DataFrame, name: str, with_range: bool) -> list[str]:
