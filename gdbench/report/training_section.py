@@ -96,7 +96,7 @@ def _describe_curves(data: ReportData, runs: pd.DataFrame, table: pd.DataFrame, 
     )
     if (count := int(table["runs"].max())) > 1:
         rule += f" Line: median over up to {count} seeds{_describe_bands(table)}."
-    if rings := [name for name in table["optimizer"].unique() if data.style.is_hollow(name)]:
+    if rings := [name for name in data.style.select_present(table["optimizer"]) if data.style.is_hollow(name)]:
         rule += f" Rings: {', '.join(rings)}."
     if metric == LOSS and "held-out" in splits:
         rule += " Overfitting: the held-out loss rises while the train loss falls."
