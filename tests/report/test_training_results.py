@@ -17,6 +17,7 @@ from gdbench.analysis.metric_comparison import compare_metrics
 from gdbench.analysis.time_to_result import summarise_time_to_result
 from gdbench.report.build import Report
 from gdbench.report.inputs import read_inputs
+from gdbench.report.metric_changes import describe_metric_changes, make_metric_change_tables
 from gdbench.report.report_data import ReportData
 from gdbench.report.sweep_comparison import build_comparison, combine_inputs
 from gdbench.report.table_formats import latex_table
@@ -190,6 +191,7 @@ def test_without_held_out_data_the_terminal_shows_train_metrics(train_only_sweep
 # ------------------------------------------------------------------------------------------------------ two sides
 
 
+@pytest.mark.slow
 def test_two_sweeps_are_compared_by_metrics(comparison: Report) -> None:
     """Equal sides are the same on every metric, in a table and in a sentence."""
     table = find_table(comparison, "metric-changes")
@@ -198,6 +200,7 @@ def test_two_sweeps_are_compared_by_metrics(comparison: Report) -> None:
     assert "By metrics, of 6 medians of problem, metric and optimizer: the same on 6." in comparison.sentences
 
 
+@pytest.mark.slow
 def test_two_sides_differ_by_rings(comparison: Report) -> None:
     """In a comparison a method has one colour on both sides; side b has rings, as its dash is that of the data."""
     figure = next(figure for figure in comparison.figures if figure.name == "training-loss")
@@ -207,9 +210,16 @@ def test_two_sides_differ_by_rings(comparison: Report) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seeds", "shift", "outcome"), [(6, -0.1, "worse"), (6, 0.1, "better"), (3, -0.1, "not enough to tell")]
+    ("seeds", "shift", "outcome", "sentence"),
+    [
+        (6, -0.1, "worse", "b is worse on 1"),
+        (6, 0.1, "better", "b is better on 1"),
+        (3, -0.1, "not enough to tell", "3 seeds: not enough to tell on 1"),
+    ],
 )
-def test_a_side_is_better_by_paired_seeds(training_sweep: Path, seeds: int, shift: float, outcome: str) -> None:
+def test_a_side_is_better_by_paired_seeds(
+    training_sweep: Path, seeds: int, shift: float, outcome: str, sentence: str
+) -> None:
     """A metric that is higher for every one of six common seeds is better, as higher is better; three are too few."""
     run = gdbench.load(training_sweep).query("optimizer == 'adam' and lr == 0.1 and seed == 0")
     runs = pd.concat([run.assign(seed=seed, run_id=f"r{seed}") for seed in range(seeds)], ignore_index=True)
@@ -217,6 +227,13 @@ def test_a_side_is_better_by_paired_seeds(training_sweep: Path, seeds: int, shif
     name = "selected.test.accuracy"
     sides[1][name] = sides[1][name] + shift * (1 + sides[1]["seed"] / 10)
     sides = [side.assign(run_id=side["run_id"] + side["side"]) for side in sides]
-    table = compare_metrics(select_comparable(pd.concat(sides, ignore_index=True), ["side"])).set_index("metric")
-    assert table.loc["accuracy", "outcome"] == outcome
-    assert table.loc["loss", "outcome"] == "same"
+    table = compare_metrics(select_comparable(pd.concat(sides, ignore_index=True), ["side"]))
+    assert dict(zip(table["metric"], table["outcome"], strict=True)) == {
+        **dict.fromkeys(("loss", "wrong"), "same"),
+        "accuracy": outcome,
+    }
+    first, *others = describe_metric_changes(table)
+    assert first == f"By metrics, of 3 medians of problem, metric and optimizer: {sentence}, the same on 2."
+    assert len(others) == (seeds == 6)
+    (shown,) = make_metric_change_tables(table)
+    assert shown.table["b is"].iloc[0] == outcome
