@@ -23,13 +23,12 @@ def make_metric_change_tables(table: pd.DataFrame) -> list[ReportTable]:
     places = table["outcome"].map({name: place for place, name in enumerate(VERDICTS)})
     table = table.loc[places.sort_values(kind="stable").index]
     measures = list(dict.fromkeys(table["measure"]))
-    shown = table[["problem", "metric", "optimizer"]].assign(
-        **{
-            "b is": table["outcome"],
-            **{side: format_intervals(table, side) for side in "ab"},
-            **{f"{side} at": table[f"configuration_{side}"].map(shorten_numbers) for side in "ab"},
-        }
-    )
+    columns: dict[str, Any] = {
+        "b is": table["outcome"],
+        **{side: format_intervals(table, side) for side in "ab"},
+        **{f"{side} at": table[f"configuration_{side}"].map(shorten_numbers) for side in "ab"},
+    }
+    shown = table[["problem", "metric", "optimizer"]].assign(**columns)
     where = "; ".join(MEASURE_WORDS[name] for name in measures)
     rule = (
         f"Metrics {where}, each optimizer at its best configuration on each side: median [lowest, highest] over"

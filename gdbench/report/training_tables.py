@@ -96,7 +96,7 @@ def _paper_table(data: ReportData, table: pd.DataFrame, directions: dict[str, di
     """A row per method and a column per problem and metric: the one number of each that a paper reports."""
     names = [name for name in data.style.optimizers if name in set(table["optimizer"])]
     cells: dict[str, Any] = {"optimizer": names}
-    bold, numbers, meanings = {}, {"optimizer": names}, {}
+    bold, numbers, meanings = {}, cells.copy(), {}
     for problem, group in table.groupby("problem", sort=False):
         measure = next(name for name in REPORTED if group[name].notna().any())
         meanings[str(problem)] = MEASURE_WORDS[measure]

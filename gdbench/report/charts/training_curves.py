@@ -65,8 +65,9 @@ def draw_training_curves(table: pd.DataFrame, style: Style, against: str, title:
     bands = [_draw_band(base, axis(alt.Y, "lo", title), detail, split) for split in list_banded_splits(table)]
     rings = base.mark_point(size=30).encode(y=alt.Y("value:Q"), fill=style.fill_channel(names), opacity=pick_opacity())
     layers = [*bands, line, *([rings] if has_rings else []), hover]
-    size = {"width": 2 * WIDTH, "height": HEIGHT + 40} if table["problem"].nunique() == 1 else {}
-    return draw_panels(table, *layers, pick=True, rows=json_records(style.sort_grey_first(table)), **size)
+    width, height = (2 * WIDTH, HEIGHT + 40) if table["problem"].nunique() == 1 else (WIDTH, HEIGHT)
+    rows = json_records(style.sort_grey_first(table))
+    return draw_panels(table, *layers, pick=True, rows=rows, width=width, height=height)
 
 
 def _draw_band(base: Any, y: Any, detail: list[Any], split: str) -> Any:

@@ -207,12 +207,12 @@ def _run_table(runs: pd.DataFrame, compared: pd.DataFrame) -> pd.DataFrame:
     table = runs.assign(problem=names["problem"].fillna(runs["objective"]), configuration=configurations.map(shown))
     ends = ["final_gap", "final_loss"]  # infinite or missing for a diverged run, as its status says
     table[ends] = table[ends].where(np.isfinite(table[ends].astype(float)))
-    names = [*COLUMNS]
-    place = names.index("step_s")
+    columns = list(COLUMNS)
+    place = columns.index("step_s")
     return table[
         [
             name
-            for name in (*names[:place], *metric_headers(table), *names[place:])
+            for name in (*columns[:place], *metric_headers(table), *columns[place:])
             if table[name].notna().any() and (name not in OMITTED_IF_CONSTANT or table[name].nunique() > 1)
         ]
     ]

@@ -107,7 +107,7 @@ def _metric_columns(rows: pd.DataFrame) -> list[Column]:
     """A column for each metric of a training workload; in a narrow terminal only the first ones remain, as medians."""
     headers = metric_headers(rows)
     first = {name.rpartition(".")[0]: name for name in reversed(headers)}
-    ranks = {name: 0 if name in first.values() else 2 for name in headers}
+    ranks: dict[str, int | None] = {name: 0 if name in first.values() else 2 for name in headers}
     ranks |= dict.fromkeys(list(headers)[:1])  # stays
     return [
         Column(
