@@ -18,6 +18,8 @@ __all__ = ["make_metric_lr_figures", "make_training_figures"]
 
 SPLITS = {"train": "train", "held-out": "held_out"}
 """Data on which curves are measured, and the prefix of their columns."""
+MIN_LOG_RATIO = 3.0
+"""Ratio of the largest to the smallest number from which on a log axis has several labels."""
 MIN_TRIALS = 3
 """Configurations of a method from which on the best of k of them is drawn."""
 
@@ -34,8 +36,12 @@ def make_training_figures(data: ReportData) -> list[Figure]:
 
 
 def _curve_figures(data: ReportData, runs: pd.DataFrame, metric: str) -> list[Figure]:
-    """A metric against each axis that says something else than the others."""
-    curves = data.sort_by_problem(_compute_curves(data, runs, metric))
+    """A metric against each axis that says something else than the others; none where no trace has it."""
+    names = {split: f"{prefix}.{metric}" for split, prefix in SPLITS.items()}
+    columns = {split: name for split, name in names.items() if name in data.traces and data.traces[name].notna().any()}
+    if not columns:
+        return []
+    curves = data.sort_by_problem(_compute_curves(data, runs, metric, columns))
     return [_curve_figure(data, runs, curves, metric, against) for against in _list_axes(runs, curves)]
 
 
@@ -50,14 +56,12 @@ def _list_axes(runs: pd.DataFrame, curves: pd.DataFrame) -> list[str]:
     return [name for name in CURVE_AXES if has_axis[name]]
 
 
-def _compute_curves(data: ReportData, runs: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """The curves of a metric by ``optimizer`` and ``split``, with what a step costs; at least one split has it."""
+def _compute_curves(data: ReportData, runs: pd.DataFrame, metric: str, columns: dict[str, str]) -> pd.DataFrame:
+    """The curves of a metric by ``optimizer`` and ``split``, from these columns of traces, with what a step costs."""
     directions = training_metrics.find_directions(data.compared, metric)
-    columns = {split: f"{prefix}.{metric}" for split, prefix in SPLITS.items()}
     parts = [
         training_metrics.compute_metric_curves(runs, data.traces, column, directions).assign(split=split)
         for split, column in columns.items()
-        if column in data.traces and data.traces[column].notna().any()
     ]
     return pd.concat(parts, ignore_index=True).rename(columns={"solver": "optimizer"})
 
@@ -71,11 +75,19 @@ def _curve_figure(data: ReportData, runs: pd.DataFrame, curves: pd.DataFrame, me
     title = f"{words[0].upper()}{words[1:]} on {_join_splits(curves)} data against {noun}"
     if table.empty:
         return Figure(name, title, "0 finite points: nothing can be drawn.", table, None, noun, group)
-    is_positive = metric == LOSS and bool((table["lo"].fillna(np.inf) > 0).all())
+    is_log = _is_logarithmic(metric, table, "lo")
     rule = _describe_curves(data, runs, curves, metric)
     return Figure(
-        name, title, rule, table, draw_training_curves(table, data.style, against, words, is_positive), noun, group
+        name, title, rule, table, draw_training_curves(table, data.style, against, words, is_log), noun, group
     )
+
+
+def _is_logarithmic(metric: str, table: pd.DataFrame, lowest: str) -> bool:
+    """Whether an axis is logarithmic: that of positive losses which a log axis can label in some panel."""
+    if metric != LOSS or not (table[lowest].fillna(np.inf) > 0).all():
+        return False
+    values = table.groupby("problem")[lowest]
+    return bool((values.max() > MIN_LOG_RATIO * values.min()).any())
 
 
 def _format_metric(metric: str) -> str:
@@ -138,8 +150,7 @@ def _metric_lr_figure(data: ReportData, runs: pd.DataFrame, metric: str) -> Figu
     )
     lost = int((~np.isfinite(trials["cost"])).sum())
     rule += f" {lost} of {len(trials)} configurations have no finite median and are not drawn." if lost else ""
-    is_positive = metric == LOSS and bool((table["lo"] > 0).all())
-    chart = draw_metric_by_lr(table, data.style, words, is_positive)
+    chart = draw_metric_by_lr(table, data.style, words, _is_logarithmic(metric, table, "lo"))
     return Figure(name, title, rule, table, chart, words, "sensitivity")
 
 
@@ -161,7 +172,7 @@ def _best_of_k_figure(data: ReportData, runs: pd.DataFrame, metric: str) -> Figu
         f"Cost of tuning: median best {words} of k tried configurations, drawn at random without replacement; a"
         " configuration counts with the median of its seeds."
     )
-    is_positive = metric == LOSS and bool((table["median"] > 0).all())
-    chart = draw_best_metric(table, data.style, words, is_positive) if len(table) else None
+    is_log = _is_logarithmic(metric, table, "median")
+    chart = draw_best_metric(table, data.style, words, is_log) if len(table) else None
     title = f"Best {words} of k trials"
     return Figure(name_figure("training-trials", metric), title, rule, table, chart, words, "training-trials")

@@ -48,7 +48,7 @@ def make_training_tables(data: ReportData) -> list[ReportTable]:
 
 def _metric_table(table: pd.DataFrame) -> ReportTable:
     """All measures of each metric, a row per problem, metric and method."""
-    shown = [measure for measure in MEASURES if table[measure].notna().any()]
+    shown = [measure for measure in reversed(MEASURES) if table[measure].notna().any()]  # test first: it is never cut
     names = ["problem", "metric", "optimizer", "configuration"]
     cells = {HEADERS[measure]: format_intervals(table, measure) for measure in shown}
     bold = {HEADERS[measure]: table[f"{measure}_best"].tolist() for measure in shown}
