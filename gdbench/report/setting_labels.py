@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-__all__ = ["METRIC_WORDS", "SETTING_PHRASES", "metric_headers", "setting_header"]
+__all__ = ["SETTING_PHRASES", "is_ranked_by_loss", "metric_headers", "metric_words", "setting_header"]
 
 METRIC_WORDS = {
     "steps_to_target": "steps to the target",
@@ -16,7 +16,7 @@ METRIC_WORDS = {
     "final_loss": "final loss",
     "best_loss": "best loss",
 }
-"""The metrics that ``tune`` can minimise."""
+"""The metrics that ``tune`` can minimise, beside those of training workloads."""
 
 METRIC_PREFIXES = {"best.held_out.": "held-out ", "selected.test.": "test ", "final.train.": "train "}
 """Prefixes of the columns of metrics that tables of runs show, and of their headers."""
@@ -28,12 +28,18 @@ SETTING_PHRASES = {
     "steps": "{} steps",
     "target_metric": "target {}",
     "judge_every": "judged every {} steps",
+    "selection_metric": "ranked by {}",
     "threads": "{} threads",
     "schedule": "{} schedule",
     "clip": "clip {}",
     "noise": "noise {}",
 }
 """Phrases for values that need their name beside them."""
+
+
+def metric_words(metric: str) -> str:
+    """A metric in words: steps to the target, held-out accuracy, final train loss."""
+    return METRIC_WORDS.get(metric) or metric.replace("held_out", "held-out").replace(".", " ").replace("_", " ")
 
 
 def setting_header(name: str, names: list[str]) -> str:
@@ -44,10 +50,10 @@ def setting_header(name: str, names: list[str]) -> str:
 
 
 def metric_headers(runs: pd.DataFrame) -> dict[str, str]:
-    """The headers of the metrics that tables of training runs show, by column.
+    """The headers of the metrics that tables of training runs show, by column, the loss last.
 
     These are the best on held-out data and those on test data at the selected step, else the last on training data. The
-    loss is shown only where there is no other metric.
+    loss is shown where it ranks the runs, or where there is no other metric.
     """
     names = {prefix: _list_metrics(runs, prefix) for prefix in METRIC_PREFIXES}
     if names["best.held_out."]:
@@ -59,6 +65,14 @@ def metric_headers(runs: pd.DataFrame) -> dict[str, str]:
     }
 
 
+def is_ranked_by_loss(runs: pd.DataFrame) -> bool:
+    """Whether the held-out loss ranks some of these training runs."""
+    ranks = [runs[name].astype(str) for name in ("selection_metric", "metric") if name in runs]
+    return any(bool(names.str.endswith("held_out.loss").any()) for names in ranks)
+
+
 def _list_metrics(runs: pd.DataFrame, prefix: str) -> list[str]:
     names = [name for name in map(str, runs) if name.startswith(prefix) and runs[name].notna().any()]
+    if is_ranked_by_loss(runs):
+        return sorted(names, key=lambda name: name.endswith(".loss"))
     return [name for name in names if not name.endswith(".loss")] or names

@@ -1,8 +1,9 @@
 """Fit tables to the width of the terminal by dropping whole columns; no number or name is cut.
 
 All tables of the terminal are made here. Columns that identify rows have no rank and stay; the others are dropped one
-by one, the highest rank first, until the rest fits; before those of rank 0, cells are replaced by their shorter texts,
-if any. If the columns without a rank are too wide by themselves, each row becomes a paragraph of ``name value`` pairs.
+by one, the highest rank first, until the rest fits; before the last of them, of rank 0 and 1, cells are replaced by
+their shorter texts, if any. If the columns without a rank are too wide by themselves, each row becomes a paragraph of
+``name value`` pairs.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ GAP = 2
 INDENT = 4
 """Spaces before the further lines of a paragraph."""
 SEPARATOR = " · "
+LAST_RANKS = (0, 1)
+"""Ranks of columns that are dropped only when the cells of others have become shorter."""
 
 
 def make_console(file: IO[str] | None = None) -> Console:
@@ -47,7 +50,7 @@ class Column:
     drop_rank: int | None = None
     """Columns with the highest rank are dropped first; None: the column identifies rows and stays."""
     narrow_cells: Sequence[str] | None = None
-    """Shorter texts, which replace the cells before columns of rank 0 are dropped."""
+    """Shorter texts, which replace the cells before columns of LAST_RANKS are dropped."""
     wrap_width: int | None = None
     """Least width to which a sentence is wrapped between words; None: no wrapping."""
     styles: Mapping[int, str] = field(default_factory=dict)
@@ -132,7 +135,7 @@ def fit_columns(columns: Iterable[Column], width: int, has_header: bool = True) 
     while _total_width(column.min_width for column in shown) > width:
         optional = [column for column in shown if column.drop_rank is not None]
         last = max(optional, key=lambda column: column.drop_rank or 0, default=None)
-        if not (last and last.drop_rank) and any(column.narrow_cells for column in shown):
+        if (last is None or last.drop_rank in LAST_RANKS) and any(column.narrow_cells for column in shown):
             shown = [_make_narrow(column) for column in shown]
         elif last is None:
             return FittedTable(filled, None, has_header=has_header)

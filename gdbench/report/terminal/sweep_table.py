@@ -20,15 +20,16 @@ from gdbench.report.number_format import (
     format_seconds,
     format_seconds_range,
 )
-from gdbench.report.setting_labels import metric_headers, setting_header
+from gdbench.report.setting_labels import is_ranked_by_loss, metric_headers, setting_header
 from gdbench.report.terminal.column_fitting import Column, FittedTable
 from gdbench.results.ranking import OUTCOMES
 from gdbench.results.run_outcomes import is_tied_with_previous
 from gdbench.results.run_settings import format_distinct
 from gdbench.results.statuses import SOUND
 from gdbench.results.tuned_choices import PASSED_OVER, SPIKE
+from gdbench.results.values import to_floats
 
-__all__ = ["STYLES", "explain_marks", "sweep_columns"]
+__all__ = ["STYLES", "explain_marks", "metric_columns", "sweep_columns"]
 
 STYLES = {"target": "green", "diverged": "red", "nonfinite": "red", "failed": "red bold"}
 STYLES |= {"timeout": "yellow", "unavailable": "yellow"}
@@ -98,17 +99,22 @@ def sweep_columns(rows: pd.DataFrame, settings: Sequence[str], per_run: bool, se
         Column("status", [_format_status(row) for row in listed], is_text=True, styles=styles),
         Column("tune", [_format_tuning(row) for row in listed], is_text=True),
         *(Column(header, [cell(row) for row in listed], drop_rank=rank) for header, cell, rank in measured[:2]),
-        *_metric_columns(rows),
+        *metric_columns(rows),
         *(Column(header, [cell(row) for row in listed], drop_rank=rank) for header, cell, rank in measured[2:]),
     ]
 
 
-def _metric_columns(rows: pd.DataFrame) -> list[Column]:
-    """A column for each metric of a training workload; in a narrow terminal only the first ones remain, as medians."""
+def metric_columns(rows: pd.DataFrame) -> list[Column]:
+    """A column for each metric of a training workload; in a narrow terminal the first ones remain, as medians.
+
+    The last to leave are the held-out metric that ranks, then a test metric, then another held-out metric.
+    """
     headers = metric_headers(rows)
+    ranks: dict[str, int | None] = dict.fromkeys(headers, 2)
     first = {name.rpartition(".")[0]: name for name in reversed(headers)}
-    ranks: dict[str, int | None] = {name: 0 if name in first.values() else 2 for name in headers}
-    ranks |= dict.fromkeys(list(headers)[:1])  # stays
+    ranks |= {name: int(prefix == "best.held_out") for prefix, name in first.items()}
+    losses = [name for name in headers if name.startswith("best.held_out.") and name.endswith(".loss")]
+    ranks |= dict.fromkeys([*(losses if is_ranked_by_loss(rows) else []), *headers][:1])  # stays
     return [
         Column(
             header,
@@ -121,9 +127,10 @@ def _metric_columns(rows: pd.DataFrame) -> list[Column]:
 
 
 def _format_metric(rows: pd.DataFrame, name: str, with_range: bool) -> list[str]:
-    """0.963 [0.957, 0.970] of each row, over its seeds; without its range 0.963."""
-    numbers = zip(*(rows[f"median_{name}{end}"] for end in ("", "_lo", "_hi")), strict=True)
-    texts = [format_interval_parts(*ends) for ends in numbers]
+    """0.963 [0.957, 0.970] of each row, over its seeds; without its range 0.963; the value itself of a single run."""
+    middle = f"median_{name}"
+    names = (middle, f"{middle}_lo", f"{middle}_hi") if middle in rows else (name,) * 3
+    texts = [format_interval_parts(*ends) for ends in zip(*(to_floats(rows, column) for column in names), strict=True)]
     return [format_range_text(*parts) if with_range else parts[0] for parts in texts]
 
 
