@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-__all__ = ["SETTING_PHRASES", "is_ranked_by_loss", "metric_headers", "metric_words", "setting_header"]
+__all__ = ["SETTING_PHRASES", "is_ranked_by_loss", "metric_header", "metric_headers", "metric_words", "setting_header"]
 
 METRIC_WORDS = {
     "steps_to_target": "steps to the target",
@@ -58,11 +58,13 @@ def metric_headers(runs: pd.DataFrame) -> dict[str, str]:
     names = {prefix: _list_metrics(runs, prefix) for prefix in METRIC_PREFIXES}
     if names["best.held_out."]:
         del names["final.train."]
-    return {
-        name: METRIC_PREFIXES[prefix] + name.removeprefix(prefix).replace("_", " ")
-        for prefix, columns in names.items()
-        for name in columns
-    }
+    return {name: metric_header(name) for columns in names.values() for name in columns}
+
+
+def metric_header(name: str) -> str:
+    """The header of a column of a metric, as held-out accuracy."""
+    prefix = next(prefix for prefix in METRIC_PREFIXES if name.startswith(prefix))
+    return METRIC_PREFIXES[prefix] + name.removeprefix(prefix).replace("_", " ")
 
 
 def is_ranked_by_loss(runs: pd.DataFrame) -> bool:

@@ -118,9 +118,12 @@ def test_the_table_has_medians_and_ranges_with_the_best_in_bold(training_report:
 
 
 def test_files_hold_figures_and_numbers(training_report: Report, tmp_path: Path) -> None:
-    """The page shows the best in bold, and the CSV has a number a cell."""
+    """The page shows the best in bold and the loss where it ranks, and the CSV has a number a cell."""
+    inputs = training_report.inputs
+    by_loss = replace(inputs, runs=inputs.runs.assign(selection_metric="held_out.loss"))
     forms = ["html", "md", "tables"]
-    write_report(training_report.inputs, tmp_path, forms, build=lambda *_: training_report)
+    write_report(inputs, tmp_path, forms, build=lambda *_: replace(training_report, inputs=by_loss))
+    assert "held-out loss</button>" in (tmp_path / "report.html").read_text()
     table = pd.read_csv(tmp_path / "tables" / "training.csv")
     assert table["held_out_best_lo"].dtype == float
     assert {"figure-training-loss.csv", "figure-training-accuracy.csv"} <= {

@@ -25,7 +25,7 @@ from gdbench.report.number_format import format_number
 from gdbench.report.report_data import ReportTable, Section
 from gdbench.report.repro_command import repro_command
 from gdbench.report.result_text import count_statuses
-from gdbench.report.setting_labels import metric_headers
+from gdbench.report.setting_labels import metric_header, metric_headers
 from gdbench.report.style import vega_theme
 from gdbench.report.table_cells import column_headers, column_kind, format_cells, is_text_column, shorten_numbers
 
@@ -219,8 +219,7 @@ def _run_table(runs: pd.DataFrame, compared: pd.DataFrame) -> pd.DataFrame:
 
 
 def _list_headers(table: pd.DataFrame) -> list[str]:
-    headers = {**COLUMNS, **metric_headers(table)}
-    return [headers[str(name)] for name in table]
+    return [COLUMNS[name] if name in COLUMNS else metric_header(name) for name in map(str, table)]
 
 
 def _render_first_runs(runs: pd.DataFrame) -> Markup:
