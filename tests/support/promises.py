@@ -109,6 +109,11 @@ _PROMISES = {
     " 'optimizer.groups={no_decay:{weight_decay:0.0}}'": ("1 run", "adamw"),
     "-m objective=digits_mlp optimizer=adam,momentum lr=0.01 seed=0,1,2 steps=200 timing=off judge_every=20"
     " 'target_metric=\"held_out.accuracy>=0.95\"'": ("6 runs", "held-out accuracy"),
+    "tune objective=digits_mlp optimizer=momentum,adam seed=0,1,2 steps=200 judge_every=20 timing=off"
+    " lr=1e-3,3e-3,1e-2,3e-2,1e-1 metric=held_out.accuracy": (
+        "tuned for the highest held-out accuracy",
+        "test accuracy",
+    ),
     # docs/how-to/trackers.md
     "lr=0.01,0.1 timing=off name=first tracker=tensorboard": ("2 runs",),
     "lr=0.01,0.1,0.3 timing=off name=second": ("3 runs",),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
+from conftest import ROOT
+from omegaconf import OmegaConf
 from torch import Tensor, nn
 
 import gdbench
@@ -207,3 +210,25 @@ def test_a_metric_that_is_not_there_is_refused(command: Callable[..., Any], word
 
         assert (done.code, done.err.count("\n")) == (2, 1), done.err
         assert message in done.err
+
+
+@pytest.mark.parametrize("name", ["classification", "language", "all_training"])
+def test_an_experiment_of_workloads_is_one_command(command: Callable[..., Any], name: str) -> None:
+    """Its cells are planned, each on a workload."""
+    done = command("run", "--dry-run", f"experiment={name}")
+
+    assert done.code == 0, done.err
+    assert "optimizer=adam" in done.out
+
+
+def test_a_tuned_comparison_of_workloads_is_one_command(command: Callable[..., Any]) -> None:
+    """Seven methods and five seeds on three workloads, cut short: the choice by held-out loss, its test value shown."""
+    words = ["steps=2", "judge_every=2", "points=2", "trials=2", "optimizer=adam", "objective=zipf_ratings", "--json"]
+    done = command("tune", "experiment=training_comparison", *words)
+    (row,) = json.loads(done.out)
+    experiment = OmegaConf.load(ROOT / "conf" / "experiment" / "training_comparison.yaml")
+    axes = {key: str(value).count(",") + 1 for key, value in experiment.hydra.sweeper.params.items()}
+
+    assert (row["metric"], row["trials"], row["seeds"]) == ("held_out.loss", 2, 5)
+    assert row["selected.test.loss"] > 0
+    assert (axes["objective"], axes["optimizer"], axes["seed"]) == (3, 7, 5)
