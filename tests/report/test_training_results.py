@@ -26,6 +26,7 @@ from gdbench.report.training_section import make_metric_lr_figures, make_trainin
 from gdbench.report.training_tables import make_training_tables
 from gdbench.results.costs import select_comparable
 
+pytest_plugins = ["support.training_reports"]
 LRS = (0.01, 0.1, 1.0)
 TARGET = "held_out.accuracy>=0.75"
 

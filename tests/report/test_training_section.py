@@ -21,6 +21,7 @@ from gdbench.report.training_section import make_training_figures
 from gdbench.report.training_tables import make_training_tables
 from gdbench.report.writer import write_report
 
+pytest_plugins = ["support.training_reports"]
 SEEDS = (0, 1, 2)
 
 

@@ -1,4 +1,4 @@
-"""Sweeps of a training workload and their reports, for all tests of reports on training."""
+"""Fixtures: sweeps of a training workload and their reports, for all tests of reports on training."""
 
 from __future__ import annotations
 
