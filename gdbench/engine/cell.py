@@ -28,6 +28,7 @@ from gdbench.tree import Params, numel, put_lanes_last, tree_map
 if TYPE_CHECKING:  # the compiler takes its time
     from gdbench.engine.compile.program import CompiledLanes, Program
     from gdbench.engine.compile.step_code import ObservePoint
+    from gdbench.engine.training.compiled_loss import CompiledLoss
 
 __all__ = ["Cell", "MethodFactory"]
 
@@ -57,6 +58,10 @@ class MethodFactory:
     """The compiled program, where there is one."""
     uses_module: bool = False
     """Whether its steps train the module of a workload itself."""
+    compiled_loss: CompiledLoss | None = None
+    """The compiled loss of that module, where it is compiled."""
+    compiled: Callable[[Mapping[str, Hyper]], Method] | None = None
+    """The method that trains by that loss."""
 
     @property
     def is_compiled(self) -> bool:
@@ -64,13 +69,14 @@ class MethodFactory:
         return self.program is not None
 
     @property
-    def compile_s(self) -> float:
-        """Seconds that torch.compile has taken so far."""
-        return self.program.compile_s if self.program else 0.0
+    def compile_s(self) -> float | None:
+        """Seconds that torch.compile has taken so far; None where nothing is compiled."""
+        compiled = self.program or self.compiled_loss
+        return compiled.compile_s if compiled else None
 
     def __call__(self, hyper: Mapping[str, Hyper]) -> Method:
         """The method with these hyper-parameters."""
-        return self.program.method(hyper) if self.program else self.eager(hyper)
+        return self.program.method(hyper) if self.program else (self.compiled or self.eager)(hyper)
 
     def in_lanes(self, hyper: Mapping[str, Hyper], look: ObservePoint) -> CompiledLanes:
         """The same method in compiled lanes, observed within the graph."""

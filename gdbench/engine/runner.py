@@ -83,7 +83,8 @@ def _run_checked(cell: Cell, repeats: bool, clock: Clock | None, progress: Progr
     timings = _time_within_limit(distinct, ObservedRuns(columns, observed.marks), clock, progress)
     _set_failures(columns, observed.failures)
     columns.update(make_timing_columns(timings, columns["steps_to_target"]))
-    shared: dict[str, Any] = {"compile_s": cell.make_method.compile_s} if cell.make_method.is_compiled else {}
+    compile_s = cell.make_method.compile_s
+    shared: dict[str, Any] = {} if compile_s is None else {"compile_s": compile_s}
     shared |= {
         "convergence_pass_s": convergence_pass_s,
         "seed_used": is_seed_effective(distinct, columns),
