@@ -16,14 +16,14 @@ HIDDEN, BATCH, LR, JUDGE_EVERY = 32, 32, 0.003, 20
 BETA1, BETA2, EPS = 0.9, 0.999, 1e-8
 
 
-def compute_loss(params: dict, images: jax.Array, labels: jax.Array) -> jax.Array:
+def compute_loss(params: dict[str, jax.Array], images: jax.Array, labels: jax.Array) -> jax.Array:
     """The mean cross-entropy."""
     hidden = jnp.tanh(images @ params["w1"].T + params["b1"])
     logits = hidden @ params["w2"].T + params["b2"]
     return -jnp.take_along_axis(jax.nn.log_softmax(logits), labels[:, None], axis=1).mean()
 
 
-def draw_start(key: jax.Array) -> dict:
+def draw_start(key: jax.Array) -> dict[str, jax.Array]:
     """Parameters as torch draws them: uniform within 1 / sqrt(inputs) of 0."""
     shapes = {"w1": (HIDDEN, 64), "b1": (HIDDEN,), "w2": (10, HIDDEN), "b2": (10,)}
     keys = jax.random.split(key, len(shapes))
