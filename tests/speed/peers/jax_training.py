@@ -1,7 +1,7 @@
 """What one writes in JAX: seeds of a small network under jit(vmap(scan)), judged at each 20th step, into one table.
 
-``python jax_training.py SEEDS STEPS OUT.parquet`` trains the network of ``objective=mlp`` (64-32-10, tanh) on the digits
-with Adam at batch 32, and judges the loss on all images. Needs jax, pandas, pyarrow and scikit-learn.
+``python jax_training.py SEEDS STEPS OUT.parquet`` trains the network of ``objective=mlp`` (64-32-10, tanh) on the
+digits with Adam at batch 32, and judges the loss on all images. Needs jax, pandas, pyarrow and scikit-learn.
 """
 
 import sys
