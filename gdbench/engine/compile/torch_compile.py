@@ -45,7 +45,7 @@ def compile_and_run(code: FunctionType, backend: str | Callable[..., Any], at: A
     return called
 
 
-def compile_module_loss(code: FunctionType, backend: str, at: Any) -> Graph:
+def compile_module_loss(code: Any, backend: str, at: Any) -> Graph:
     """The compiled graph of the loss ``code(*at)`` of a module, whose backward pass is compiled with it.
 
     All conditions are checked before each call, as a module may hold numbers that change. Raises Unavailable where

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from gdbench.engine.gc_pause import pause_gc
 from gdbench.engine.random_state import preserve_globals
-from gdbench.engine.training.lane_check import is_close, is_close_tree
+from gdbench.engine.training.closeness import is_close, is_close_tree
 from gdbench.errors import Unavailable
 from gdbench.objectives.training import Training
 

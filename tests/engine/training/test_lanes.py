@@ -49,7 +49,7 @@ def test_a_buffer_that_is_replaced_follows() -> None:
         cell = build_training_cell(workload(), "optimizer=adam", f"impl={impl}", "lr=0.02", "steps=12", "dtype=float64")
         losses.append(torch.stack(run_steps(cell)[0]))
 
-    assert torch.allclose(*losses, rtol=1e-9, atol=0)
+    assert torch.allclose(losses[0], losses[1], rtol=1e-9, atol=0)
 
 
 def test_chunks_in_threads_are_runs_alone(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
