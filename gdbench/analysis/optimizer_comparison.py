@@ -13,6 +13,7 @@ from gdbench.analysis.best_configuration import select_best_impls
 from gdbench.analysis.rank_tests import compute_log_ratios, compute_signed_rank_p
 from gdbench.analysis.winners import ALPHA, MIN_SEEDS
 from gdbench.results.ranking import KEYS, OUTCOMES, rank_configurations
+from gdbench.results.run_outcomes import has_ratio
 from gdbench.results.values import to_floats
 
 __all__ = ["NOT_COMPARABLE", "TOO_FEW", "VERDICTS", "compare_optimizers"]
@@ -34,7 +35,7 @@ def compare_optimizers(compared: pd.DataFrame) -> pd.DataFrame:
     """One row per problem, optimizer and cost (steps, gradients, seconds).
 
     Input: comparable runs with ``side`` a or b. Columns: a and b (median cost over seeds to the target of that side's
-    best configuration; inf where it never reached it; where neither side did, its final gap or loss: see ``measure``),
+    best configuration; inf where it never reached it; where neither side did, what ranks it then: see ``measure``),
     ratio (b over a), lo and hi (its 95% interval, if any), standing_a, standing_b (outcomes of ``rank_configurations``,
     which also selects the best), the configurations, seeds (number in common), and outcome, one of VERDICTS: is b
     better?
@@ -102,8 +103,9 @@ def _compare(rows: dict[str, pd.Series], seeds: dict[str, pd.DataFrame]) -> dict
     medians = [float(_select_deciding_values(row.to_frame().T, better).iloc[0]) for row in (a, b)]
     measure = (a if OUTCOMES.index(a["outcome"]) == better else b)["measure"]
     pairs = pairs if matters else np.array([medians])
-    differences = pairs[:, 1] - pairs[:, 0] if measure == "final loss" else compute_log_ratios(pairs[:, 1], pairs[:, 0])
-    both = a["outcome"] == b["outcome"] and measure != "final loss"
+    ratios = has_ratio(measure)
+    differences = compute_log_ratios(pairs[:, 1], pairs[:, 0]) if ratios else pairs[:, 1] - pairs[:, 0]
+    both = a["outcome"] == b["outcome"] and ratios
     lo, hi = _compute_interval(differences) if both and matters else NONE
     return {
         **facts,
@@ -119,8 +121,7 @@ def _compare(rows: dict[str, pd.Series], seeds: dict[str, pd.DataFrame]) -> dict
 def _select_deciding_values(rows: pd.DataFrame, better: int) -> pd.Series:
     """Values that decide between sides, given the better side's outcome; inf for worse outcomes."""
     if OUTCOMES[better] == "missed":
-        short = rows["final_gap"].where(rows["final_gap"].notna(), rows["final_loss"])
-        return short.where(rows["outcome"] != OUTCOMES[-1], np.inf).astype(float)
+        return rows["shortfall"].where(rows["outcome"] != OUTCOMES[-1], np.inf).astype(float)
     as_good = rows["outcome"].isin(OUTCOMES[: better + 1])
     return rows["value"].where(as_good, np.inf).astype(float)
 

@@ -9,16 +9,16 @@ import pandas as pd
 from gdbench.analysis.convergence_curves import QUARTILES, compute_convergence_curves
 from gdbench.analysis.rank_tests import adjust_p_holm, compute_signed_rank_p
 from gdbench.analysis.winners import ALPHA, count_seeds_needed
+from gdbench.results.metric_medians import MEASURES
+from gdbench.results.run_outcomes import find_metric_signs
 from gdbench.results.values import to_floats
 
 __all__ = [
-    *("LOSS", "MEASURES", "compute_metric_curves", "find_directions", "list_metrics", "summarise_metrics"),
-    "select_training_runs",
+    *("LOSS", "MEASURES", "compute_metric_curves", "find_directions", "list_metrics"),
+    *("select_training_runs", "summarise_metrics"),
 ]
 
 LOSS = "loss"
-MEASURES = {"final": "final.held_out.", "best": "best.held_out.", "test": "selected.test."}
-"""Numbers of a summary, and the prefixes of their columns."""
 KEYS = ["problem", "solver", "configuration"]
 Array = npt.NDArray[np.float64]
 
@@ -38,20 +38,9 @@ def list_metrics(runs: pd.DataFrame) -> list[str]:
 
 
 def find_directions(runs: pd.DataFrame, metric: str) -> dict[str, float]:
-    """The sign of a metric on each problem: 1 where the lowest value is the best, -1 where the highest is.
-
-    The best value of a run is at most its last where lower is better, and at least that where higher is. Where they
-    are equal in all runs, the highest is the best, as ``Training`` has it.
-    """
-    if metric == LOSS:
-        return dict.fromkeys(runs["problem"], 1.0)
-    is_lower = pd.Series(False, runs.index)
-    for split in ("train", "held_out"):
-        names = [f"{kind}.{split}.{metric}" for kind in ("best", "final")]
-        if set(names) <= set(runs):
-            best, final = (to_floats(runs, name) for name in names)
-            is_lower |= best < final
-    return {str(name): 1.0 if lower else -1.0 for name, lower in is_lower.groupby(runs["problem"]).any().items()}
+    """The sign of a metric on each problem: 1 where the lowest value is the best, -1 where the highest is."""
+    signs = find_metric_signs(runs, pd.Series(metric, runs.index))
+    return {str(name): sign for name, sign in signs.groupby(runs["problem"]).min().items()}
 
 
 def compute_metric_curves(

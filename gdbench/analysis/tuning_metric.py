@@ -8,9 +8,17 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from gdbench.config.search_metric import find_metric_column, is_training_metric
 from gdbench.results.costs import MIN_COSTS
 from gdbench.results.ranking import OUTCOMES, rank_configurations
-from gdbench.results.run_outcomes import compute_shortfalls, has_settled, is_eligible
+from gdbench.results.run_outcomes import (
+    FINAL_GAP,
+    TARGET_SHORTFALL,
+    compute_shortfalls,
+    find_metric_signs,
+    has_settled,
+    is_eligible,
+)
 from gdbench.results.values import to_floats
 
 __all__ = [
@@ -92,26 +100,33 @@ def list_swept_axes(runs: pd.DataFrame) -> list[str]:
 
 
 def _score_by_column(runs: pd.DataFrame, metric: str, axes: Sequence[str]) -> pd.DataFrame:
-    """``score_configurations`` by a final value; gaps below gap_floor count as gap_floor."""
-    value = to_floats(runs, metric)
-    if metric.endswith("_gap"):
+    """``score_configurations`` by a value; gaps below gap_floor count as gap_floor.
+
+    A metric of training of which the highest value is the best has a score with a minus.
+    """
+    sign = pd.Series(1.0, runs.index)
+    value = to_floats(runs, find_metric_column(metric) if is_training_metric(metric) else metric)
+    if is_training_metric(metric):
+        sign = find_metric_signs(runs, pd.Series(metric, runs.index))
+    elif metric.endswith("_gap"):
         value = value.clip(lower=to_floats(runs, "gap_floor").fillna(0.0))
     able = is_eligible(runs) & value.notna()
-    rows = runs.assign(score=value.where(able, np.inf)).sort_values("score", kind="stable")
+    rows = runs.assign(score=(sign * value).where(able, np.inf), value=value.where(able, np.inf))
+    rows = rows.sort_values("score", kind="stable")
     alike = rows.groupby(list(axes), sort=False, dropna=False)["score"]
     rows = rows[alike.cumcount() == alike.transform("size") // 2].sort_index()
     outcomes = pd.Series(OUTCOMES[-1], index=rows.index, dtype=object).where(np.isinf(rows["score"]), None)
-    return rows.assign(value=rows["score"], outcome=outcomes)
+    return rows.assign(outcome=outcomes)
 
 
 def _compute_scores(table: pd.DataFrame, runs: pd.DataFrame, outcome: npt.NDArray[np.int64]) -> Array:
     """Score of each ranking row from its outcome and deciding value."""
     value = table["value"].to_numpy(float)
     fine = 1e6 if (table["measure"] == "seconds").any() else 1.0  # where scores are 2^40, a second has no decimals
-    gap = table["measure"].eq("final gap").to_numpy()
+    apart = table["measure"].isin([FINAL_GAP, TARGET_SHORTFALL]).to_numpy()
     targets = to_floats(runs, "target_loss").dropna()
     above = table["final_loss"].to_numpy(float) - (targets.iloc[0] if len(targets) else np.nan)
-    known = np.where(len(targets) > 0, above, np.where(gap, value, np.nan))
+    known = np.where(len(targets) > 0, above, np.where(apart, value, np.nan))
     with np.errstate(invalid="ignore", divide="ignore"):
         distance = np.log10(np.clip(known, 1e-300, 1e300))
     short = np.where(np.isnan(distance), np.arcsinh(value), distance)

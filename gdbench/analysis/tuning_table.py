@@ -12,7 +12,7 @@ from gdbench.results.run_settings import name_problems
 __all__ = ["TUNING_COLUMNS", "build_tuning_table"]
 
 TUNING_COLUMNS: dict[str, str] = {
-    "metric": "metric that was minimised",
+    "metric": "metric that was tuned for",
     "value": "metric of the best configuration, median over seeds; inf: none reached the target or is eligible",
     "outcome": "stays (ended at or below the target), left (reached it, ended above it), missed or cannot win",
     "plateau_decades": "width in decades of the tried lrs around the best with the same metric",

@@ -16,7 +16,7 @@ from gdbench.analysis.step_times import count_processes, is_within_noise
 from gdbench.analysis.winner_notes import NO_NOTES, describe_winner
 from gdbench.results.costs import COST_COLUMNS
 from gdbench.results.ranking import OUTCOMES, rank_configurations, renumber_places
-from gdbench.results.run_outcomes import compute_shortfalls, has_settled, is_eligible
+from gdbench.results.run_outcomes import compute_shortfalls, has_ratio, has_settled, is_eligible
 from gdbench.results.statuses import DIVERGING, SOUND
 from gdbench.results.values import to_floats
 
@@ -52,7 +52,7 @@ def find_winners(runs: pd.DataFrame, compared: pd.DataFrame) -> pd.DataFrame:
     - winner, configuration, lr, outcome, measure, value, value_lo, value_hi, n, final_gap, final_loss, best_loss: of
       the first row (winner is null where none is eligible).
     - runner_up: the first that is not tied; runner_up_value, runner_up_outcome; ratio: its value over the winner's (inf
-      where its outcome is worse, null between losses). tied: solvers tied with the winner, comma-separated.
+      where its outcome is worse, null between losses and metrics). tied: solvers tied with the winner, comma-separated.
     - seeds: number in common; needed: number that the test needs (null where reached, or where no seed matters);
       held_out: whether the test used seeds that selected nothing.
     - edge, equals, tuned_for, passed, passed_configuration, passed_value: see ``winner_notes.describe_winner``.
@@ -113,10 +113,10 @@ def _describe_problem(pool: pd.DataFrame, table: pd.DataFrame, cost: str) -> dic
 
 
 def _compute_ratio(first: pd.Series, second: pd.Series) -> float:
-    """Value of the second over that of the first; inf between outcomes, NaN between losses."""
+    """Value of the second over that of the first; inf between outcomes, NaN between losses and metrics."""
     if first["outcome"] != second["outcome"]:
         return np.inf
-    if first["measure"] == "final loss" or not first["value"] > 0:
+    if not has_ratio(first["measure"]) or not first["value"] > 0:
         return np.nan
     return float(second["value"] / first["value"])
 
@@ -156,7 +156,7 @@ def _find_ties(
     configurations = dict(zip(chosen["solver"], chosen["configuration"], strict=True))
     names = [first["solver"], *rivals["solver"][noisy]]
     values = [_compute_seed_values(pool, name, configurations[name], tested, first, cost) for name in names]
-    p = [_compute_p_value(values[0], other, first["measure"] == "final loss") for other in values[1:]]
+    p = [_compute_p_value(values[0], other, not has_ratio(first["measure"])) for other in values[1:]]
     tied[noisy] |= adjust_p_holm(np.array(p)) >= ALPHA
     return tied.to_numpy(bool), {"seeds": len(seeds), "held_out": held_out}
 
@@ -182,7 +182,7 @@ def _select_runs(pool: pd.DataFrame, solver: str, configuration: str) -> pd.Data
 def _compute_seed_values(
     pool: pd.DataFrame, solver: str, configuration: str, seeds: list[int], first: pd.Series, cost: str
 ) -> Array:
-    """Value of a configuration for each seed, in the winner's measure; inf where it was not attained."""
+    """Value of a configuration for each seed, in the winner's measure, lower is better; inf where not attained."""
     mine = _select_runs(pool, solver, configuration)
     if first["outcome"] in ("stays", "left"):
         counts = is_eligible(mine) & (has_settled(mine) | (first["outcome"] == "left"))
@@ -205,7 +205,9 @@ def _compute_p_value(first: Array, other: Array, losses: bool) -> float:
 def _count_runs(pool: pd.DataFrame) -> dict[str, Any]:
     status = pool["status"]
     return {
-        "targeted": bool((to_floats(pool, "target_loss").notna() | to_floats(pool, "final_gap").notna()).any()),
+        "targeted": any(
+            to_floats(pool, name).notna().any() for name in ("target_loss", "final_gap", "target_shortfall")
+        ),
         "runs": len(pool),
         "reached": int(status.eq("target").sum()),
         "left": int((status.eq("target") & ~has_settled(pool)).sum()),

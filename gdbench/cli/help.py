@@ -72,7 +72,8 @@ Keys
   metric            what tune and Optuna rank by: steps_to_target,
                     gradient_evals_to_target, time_to_target, steps_to_settle,
                     final_gap, best_gap, final_loss, best_loss; runs that stay
-                    at the target rank before runs that left it again
+                    at the target rank before runs that left it again;
+                    of training held_out.accuracy, final.held_out.loss ...
   trials            how many points tune tries for each method, equally many for
                     all (100 for one range)
   timing            quick (0.5 s a cell), full (5 s), off
@@ -108,9 +109,10 @@ Verbs (python -m gdbench VERB --help explains one)
                     copy a sweep to mlflow, wandb, trackio or tensorboard
                     (tracker=NAME does so after every sweep), or to the JSON of
                     pytest-benchmark
-  list objectives|optimizers|columns
+  list objectives|optimizers|columns [NAME]
                     all objectives and optimizers, with source (of CUTEst: list
-                    objectives --cutest); what each column of a table means
+                    objectives --cutest); what each column of a table means;
+                    with a NAME its settings, minimum or implementations
   sweeps [QUERY ...]
                     past sweeps: sweeps optimizer=adam 'lr<0.1' since=7d; also
                     --csv, --json, --sql

@@ -253,7 +253,11 @@ def _check_option(override: Override) -> None:
 
 
 def to_plain(config: DictConfig) -> dict[str, Any]:
-    """A configuration as plain containers, with interpolations resolved."""
+    """A configuration as plain containers, with interpolations resolved; UsageError for a value that must be given."""
     container = OmegaConf.to_container(config, resolve=True)
     assert isinstance(container, dict)
+    for group in GROUPS:
+        below = container.get(group)
+        if isinstance(below, dict) and (key := next((key for key in below if below[key] == "???"), None)):
+            raise UsageError(f"{group}.{key} has no default: give it, as in {group}.{key}=VALUE.")
     return {str(key): value for key, value in container.items()}

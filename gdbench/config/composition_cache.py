@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import OrderedDict
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
@@ -37,9 +38,10 @@ class CompositionCache:
     def put(self, overrides: tuple[str, ...], base: Any) -> None:
         """Store a composition, which nobody changes; the least recently used one is dropped.
 
-        Compositions with Hydra's own settings are not stored: they refer to other folders and to plugins.
+        Compositions with Hydra's own settings are not stored, which refer to other folders and to plugins, nor those
+        with an optimizer's class, whose code may change.
         """
-        if not any("hydra" in override for override in overrides):
+        if not any("hydra" in override or re.match(r"optimizer=.*\.", override) for override in overrides):
             self.bases[overrides] = base
             if len(self.bases) > MAX_ENTRIES:
                 self.bases.popitem(last=False)

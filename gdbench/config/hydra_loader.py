@@ -14,7 +14,9 @@ from hydra._internal.utils import create_config_search_path
 from hydra.core.config_search_path import ConfigSearchPath, SearchPathQuery
 from hydra.core.object_type import ObjectType
 from hydra.plugins.config_source import ConfigResult, ConfigSource
+from omegaconf import OmegaConf
 
+from gdbench.config.class_options import describe_class, is_class_name
 from gdbench.config.libyaml import read_config
 
 __all__ = ["ConfigLoader"]
@@ -30,6 +32,7 @@ class ConfigLoader(ConfigLoaderImpl):
             search_path.prepend("command-line", f"file://{config_dir}", SearchPathQuery(provider="schema"))
         super().__init__(search_path)
         self.repository = _Repository(search_path)
+        self.repository.sources.insert(-1, _ClassSource(config_dir))  # Hydra wants its schema last
 
 
 class _Repository(ConfigRepository):
@@ -52,6 +55,41 @@ def _read_fast(source: ConfigSource) -> ConfigSource:
     if (source.scheme(), source.path) == ("pkg", "hydra.conf") and conf.is_dir():
         return _FolderSource(source.provider, f"file://{conf}")
     return _FolderSource(source.provider, f"file://{source.path}") if source.scheme() == "file" else source
+
+
+class _ClassSource(ConfigSource):
+    """An option of the optimizers for every class that can be imported: ``optimizer=torch.optim.AdamW``."""
+
+    def __init__(self, folder: Path | None) -> None:
+        """``folder`` is that of the user's own modules."""
+        super().__init__("gdbench", "class://")
+        self.folder = folder
+
+    @staticmethod
+    def scheme() -> str:
+        return "class"
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        config = OmegaConf.create(describe_class(_find_class_name(config_path), self.folder))
+        return ConfigResult(config=config, path=self.path, provider=self.provider, header=self._get_header_dict(""))
+
+    def available(self) -> bool:
+        return True
+
+    def is_group(self, config_path: str) -> bool:
+        return False
+
+    def is_config(self, config_path: str) -> bool:
+        return is_class_name(_find_class_name(config_path))
+
+    def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
+        return []
+
+
+def _find_class_name(config_path: str) -> str:
+    """The class of ``optimizer/package.module.Class``; empty for all other places."""
+    group, _, name = config_path.removesuffix(".yaml").rpartition("/")
+    return name if group == "optimizer" else ""
 
 
 class _FolderSource(ConfigSource):

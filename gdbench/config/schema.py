@@ -77,7 +77,7 @@ class Settings:
     device: Any = "auto"
     target: Any = 1e-6
     target_loss: Any = None
-    target_metric: Any = None
+    target_metric: Any = "auto"
     judge_every: Any = "auto"
     metric: Any = "steps_to_target"
     """The metric of a search; no part of a cell's fingerprint, as it does not change the runs."""

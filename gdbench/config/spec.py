@@ -19,7 +19,6 @@ from gdbench.config.schema import (
     FACTORY_KEYS,
     GROUPS,
     IMPLS,
-    METRICS,
     PARAMETER_GROUPS,
     SCALAR_SETTINGS,
     SETTINGS,
@@ -28,6 +27,7 @@ from gdbench.config.schema import (
     Settings,
     Timing,
 )
+from gdbench.config.search_metric import parse_metric
 from gdbench.config.target_metric import TargetMetric
 from gdbench.config.unknown_keys import describe_unknown_key
 from gdbench.config.validation import MAX_LANES, MAX_STEPS, check_choice, check_number, check_whole, format_for_message
@@ -71,7 +71,10 @@ class CellSpec:
     trace: str
     timing: Timing
     judge_every: int | str = "auto"
-    target_metric: TargetMetric | None = None
+    target_metric: TargetMetric | str | None = "auto"
+    """``auto``: that of the workload, unless target_loss is given."""
+    metric: str = "steps_to_target"
+    """The metric of a search; no part of a fingerprint, as it does not change the runs."""
     code: str | None = None
     around: Mapping[str, Choice] = field(default_factory=dict)
     """The schedule, clipping and noise that wrap the method, where there are any."""
@@ -81,7 +84,6 @@ class CellSpec:
         """The cell of a composed configuration (plain containers); ``UsageError`` in one line for a wrong setting."""
         _check_keys(config, choices)
         _check_no_lists(config)
-        check_choice("metric", config["metric"], METRICS)
         if config["trials"] is not None:
             check_whole("trials", config["trials"], 1, MAX_LANES)
         for name in ("max_seconds", "max_sweep_seconds"):
@@ -111,7 +113,8 @@ class CellSpec:
             trace=check_choice("trace", config["trace"], TRACES),
             timing=_parse_timing(config["timing"]),
             judge_every=_check_interval(config["judge_every"]),
-            target_metric=None if config["target_metric"] is None else TargetMetric.parse(config["target_metric"]),
+            target_metric=_parse_target_metric(config["target_metric"]),
+            metric=parse_metric(config["metric"]),
             code=config.get("code"),
             around={
                 group: Choice(choices.get(group, nothing), dict(config[group]))
@@ -130,7 +133,7 @@ class CellSpec:
             raise UsageError(
                 f"lr_scale multiplies a method's own lr: set lr=null with it (lr={format_for_message(lr.given)} came)."
             )
-        if self.target_metric is not None and self.target_loss is not None:
+        if isinstance(self.target_metric, TargetMetric) and self.target_loss is not None:
             raise UsageError("target_metric and target_loss are two targets: give one; a run has one.")
         if self.size > MAX_LANES:
             raise UsageError(f"{self.size} runs in one cell are more than {MAX_LANES}: take fewer points.")
@@ -176,7 +179,7 @@ class CellSpec:
             "steps": self.steps,
             "target": self.target,
             "target_loss": self.target_loss,
-            "target_metric": None if self.target_metric is None else str(self.target_metric),
+            "target_metric": str(self.target_metric) if isinstance(self.target_metric, TargetMetric) else None,
             "start_noise": self.start_noise,
             "threads": self.threads,
             **{group: choice.name for group, choice in self.around.items()},
@@ -264,6 +267,10 @@ def _parse_timing(given: Mapping[str, Any]) -> Timing:
     if not isinstance(exclusive, bool):
         raise UsageError(f"timing.exclusive={format_for_message(exclusive)} must be true or false.")
     return Timing(str(given["name"]), check_number("timing.seconds", given["seconds"], 0.0, math.inf), exclusive)
+
+
+def _parse_target_metric(given: Any) -> TargetMetric | str | None:
+    return given if given in (None, "auto") else TargetMetric.parse(given)
 
 
 def _check_interval(given: Any) -> int | str:

@@ -136,29 +136,19 @@ def describe_object(group: str, value: object) -> str:
     """The error line for a group that was given a Python class, function or other object."""
     kind = "class" if isinstance(value, type) else "function" if callable(value) else "object"
     named = value if hasattr(value, "__qualname__") else type(value)
-    name, module = str(getattr(named, "__qualname__", named)), str(getattr(named, "__module__", ""))
+    name = str(getattr(named, "__qualname__", named))
     came = f"{group}={name} is a Python {kind}, and {group}= takes a name"
     if group == "objective":
         return f"{came}, or a function alone, not in a list, with its start x0=. {list_options(group)}"
     if group != "optimizer":
         return f"{came}. {list_options(group)}"
-    if module.startswith("torch.optim") and (shipped := _find_shipped(name)):
-        return f'{came}: write optimizer="{shipped}", impl="torch". {list_options(group)}'
     last = name.rpartition(".")[2]
     last = last if last.isidentifier() else "NAME"  # of a lambda
-    place, option = f"{'MODULE' if module == '__main__' else module}.{last}", last.lower()
     return (
-        f"{came}, that of a YAML file of yours for this one: give mine/optimizer/{option}.yaml the three lines"
-        f" 'manual: null', 'torch: {{_target_: {place}}}' and 'default_lr: 0.01'"
-        f"{', MODULE being a file mine/MODULE.py that defines it' if module == '__main__' else ''}; then write"
-        f' optimizer="{option}", config_dir="mine". {list_options(group)}'
+        f"{came}, or a class that can be imported again, which one of __main__, a lambda or a local one cannot: put it"
+        f" into a file of its own, such as mine.py, and give optimizer=mine.{last} after import mine."
+        f" {list_options(group)}"
     )
-
-
-def _find_shipped(name: str) -> str | None:
-    """The shipped optimizer whose torch implementation is this class of torch.optim; None where there is none."""
-    pattern = re.compile(rf"^torch: \{{_target_: torch\.optim\.{re.escape(name)}[,}}]", re.MULTILINE)
-    return next((option for option, text in read_option_files("optimizer").items() if pattern.search(text)), None)
 
 
 def list_options(group: str, options: Collection[str] | None = None) -> str:

@@ -18,7 +18,7 @@ from gdbench.engine.objective_factory import build_objective, load_objective
 from gdbench.engine.random_state import preserve_globals
 from gdbench.engine.torch_globals import apply_settings, isolate_settings
 from gdbench.engine.training.judging_schedule import choose_interval
-from gdbench.engine.training.target_metric import check_target
+from gdbench.engine.training.target_metric import check_metrics, choose_target
 from gdbench.errors import Unavailable, UsageError, describe_exception
 from gdbench.objectives.base import Objective, find_changed_data, is_same_content
 from gdbench.objectives.point_conversion import find_overflow
@@ -39,7 +39,7 @@ def build_cell(spec: CellSpec) -> Cell:
         raise Unavailable("MPS has no float64; use dtype=float32")
     if refusal := _find_unrepresentable(spec, stated, dtype):
         raise Unavailable(refusal)
-    check_target(spec.target_metric, stated)
+    check_metrics(spec, stated)
     return Cell(
         stated=stated,
         make_method=make_method_factory(spec, stated),
@@ -54,7 +54,7 @@ def build_cell(spec: CellSpec) -> Cell:
         maximize=bool(spec.optimizer_config.get("maximize", False)),
         trace=spec.trace,
         judge_every=choose_interval(spec.judge_every, stated),
-        target_metric=spec.target_metric,
+        target_metric=choose_target(spec, stated),
         seconds=spec.timing.seconds,
         noisy="noise" in spec.around,
     )
@@ -92,7 +92,7 @@ def check_cell(spec: CellSpec, evaluate: bool = True) -> None:
             make_method_factory(spec, stated)
         with contextlib.suppress(Unavailable):
             make_hyper_columns(spec, stated)
-        check_target(spec.target_metric, stated)
+        check_metrics(spec, stated)
         if evaluate:
             _check_value(spec)
 

@@ -58,7 +58,7 @@ def convergence_columns(cell: Cell, result: PassResult) -> Columns:
         "gradient_evals": seen.gradients,
         "function_evals": seen.evaluations,
         "denormals": _mask(result.denormals, ~nonfinite),
-        **(make_metric_columns(result.metrics, training) if result.metrics and training else {}),
+        **(make_metric_columns(result.metrics, training, cell.target_metric) if result.metrics and training else {}),
     }
 
 

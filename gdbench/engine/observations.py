@@ -52,8 +52,8 @@ def summarize(
         best_step=state.best_step.to(torch.int32),
         last=state.last,
         finite_points=state.finite_points,
-        diverged_since=_start_of_stretch(state.last_at_or_below_start, finite, steps),
-        settled_since=_start_of_stretch(state.last_above_target, finite, steps),
+        diverged_since=_find_start_of_stretch(state.last_at_or_below_start, finite, steps),
+        settled_since=_find_start_of_stretch(state.last_above_target, finite, steps),
         first_hits=first_hits,
         gradients=state.gradients,
         evaluations=state.evaluations,
@@ -62,7 +62,7 @@ def summarize(
     )
 
 
-def _start_of_stretch(last_outside: Tensor, finite: Tensor, steps: int) -> Tensor:
+def _find_start_of_stretch(last_outside: Tensor, finite: Tensor, steps: int) -> Tensor:
     """The step after ``last_outside``; -1 where that was the last step or the run did not stay finite."""
     return torch.where(finite & (last_outside < steps), last_outside.to(torch.int32) + 1, -1)
 

@@ -13,7 +13,7 @@ import importlib
 import io
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -100,9 +100,9 @@ def load_problem_table() -> dict[str, dict[str, str]]:
         return {row["problem_name"]: row for row in csv.DictReader(table)}
 
 
-def format_listing() -> Iterator[str]:
+def format_listing(problems: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
     """Word one line per problem: name, kind and dimensions (the default first); unconstrained problems first."""
-    rows = sorted(load_problem_table().items(), key=lambda item: (list(KINDS).index(item[1]["ptype"]), item[0]))
+    rows = sorted(problems.items(), key=lambda item: (list(KINDS).index(item[1]["ptype"]), item[0]))
     for name, row in rows:
         others = [size for size in row["dims"].split() if size != row["dim"]]
         yield f"{name:12}  {KINDS[row['ptype']]:23}  n = {', '.join([row['dim'], *others])}"

@@ -53,6 +53,8 @@ class Training:
     """The metrics of which the lowest value is the best; of all others it is the highest. The loss is among these."""
     selection: str = "loss"
     """The held-out metric, or the loss, whose best value selects a step."""
+    target_metric: str | None = None
+    """The target of its runs unless another is given, as ``held_out.accuracy>=0.95``; None: none."""
     batch: int = 32
     """Samples of a batch. An epoch is ``len(train) // batch`` batches of a random order of the samples."""
     accumulate: int = 1

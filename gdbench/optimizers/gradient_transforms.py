@@ -14,7 +14,7 @@ from torch import Tensor
 
 from gdbench.objectives.counter_rng import random_normals
 from gdbench.optimizers.base import CompositeParts, Hyper, Method, Oracle, Step, StepFields
-from gdbench.optimizers.validation import check_number
+from gdbench.optimizers.validation import check_nonnegative
 from gdbench.tree import Params, flatten, leaves, per_run, tree_map, unflatten
 
 __all__ = ["Clip", "GradientTransform", "Noise", "gradient_noise", "with_gradient_transform"]
@@ -38,7 +38,7 @@ def clip_norm(max_norm: float = 1.0) -> Clip:
 
     Equal to torch.nn.utils.clip_grad_norm_, on one run to the last bit.
     """
-    limit = check_number("clip.max_norm", max_norm, above=True)
+    limit = check_nonnegative("clip.max_norm", max_norm, above=True)
 
     def clip(grad: Params, laned: bool) -> Params:
         scale = (limit / (_norm(grad, laned) + 1e-6)).clamp(max=1.0)
@@ -49,13 +49,13 @@ def clip_norm(max_norm: float = 1.0) -> Clip:
 
 def clip_value(max_value: float = 1.0) -> Clip:
     """Clamp every coordinate to [-max_value, max_value], as torch.nn.utils.clip_grad_value_ does."""
-    limit = check_number("clip.max_value", max_value, above=True)
+    limit = check_nonnegative("clip.max_value", max_value, above=True)
     return lambda grad, laned: tree_map(lambda leaf: leaf.clamp(-limit, limit), grad)
 
 
 def normalise(norm: float = 1.0) -> Clip:
     """Normalise, ``norm g / |g|``, |g| over all parameters of a run; a gradient of 0 stays 0."""
-    limit = check_number("clip.norm", norm, above=True)
+    limit = check_nonnegative("clip.norm", norm, above=True)
 
     def clip(grad: Params, laned: bool) -> Params:
         length = _norm(grad, laned)
@@ -80,13 +80,13 @@ def _norm(grad: Params, laned: bool) -> Tensor:
 
 def gaussian_noise(sigma: float = 0.1) -> Noise:
     """Gaussian noise of constant size, ``g + sigma z``."""
-    size = check_number("noise.sigma", sigma)
+    size = check_nonnegative("noise.sigma", sigma)
     return lambda grad, z, k: tree_map(lambda leaf, normal: leaf + size * normal.to(leaf.dtype), grad, z)
 
 
 def annealed_noise(eta: float = 0.01, gamma: float = 0.55) -> Noise:
     """Gaussian noise whose variance decreases, ``g + z sqrt(eta / (1 + k)^gamma)`` (Neelakantan et al. 2015)."""
-    variance, decay = check_number("noise.eta", eta), check_number("noise.gamma", gamma)
+    variance, decay = check_nonnegative("noise.eta", eta), check_nonnegative("noise.gamma", gamma)
 
     def add(grad: Params, z: Params, k: Step) -> Params:
         deviation: Hyper = (variance / (1 + k) ** decay) ** 0.5
@@ -97,7 +97,7 @@ def annealed_noise(eta: float = 0.01, gamma: float = 0.55) -> Noise:
 
 def relative_noise(sigma: float = 0.1) -> Noise:
     """Multiplicative Gaussian noise per coordinate, ``g (1 + sigma z)``, which vanishes at a minimum."""
-    size = check_number("noise.sigma", sigma)
+    size = check_nonnegative("noise.sigma", sigma)
     return lambda grad, z, k: tree_map(lambda leaf, normal: leaf * (1 + size * normal).to(leaf.dtype), grad, z)
 
 

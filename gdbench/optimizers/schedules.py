@@ -18,7 +18,7 @@ from torch import Tensor
 
 from gdbench.errors import UsageError
 from gdbench.optimizers.base import Hyper, Method, Oracle, Step, StepFields
-from gdbench.optimizers.validation import check_number
+from gdbench.optimizers.validation import check_nonnegative
 from gdbench.tree import Params
 
 __all__ = ["Schedule", "with_schedule", "with_torch_schedule"]
@@ -134,7 +134,7 @@ def parse_length(name: str, given: Any, steps: int, fewest: int = 1) -> int:
 
 def check_share(name: str, given: Any) -> float:
     """Return a share of lr as a float; UsageError unless it is at least 0."""
-    return check_number(f"schedule.{name}", given, what="a share of lr, a number")
+    return check_nonnegative(f"schedule.{name}", given, what="a share of lr, a number")
 
 
 def interpolate(start: float, end: float, done: Hyper) -> Hyper:
@@ -153,14 +153,14 @@ def linear(steps: int, start: float = 1.0, end: float = 0.0, over: float | None 
 
 def step(steps: int, every: float = 0.3, gamma: float = 0.1) -> Schedule:
     """Step decay, ``gamma^floor(k / every)`` (torch's StepLR)."""
-    rate, span = check_number("schedule.gamma", gamma, above=True), parse_length("every", every, steps)
+    rate, span = check_nonnegative("schedule.gamma", gamma, above=True), parse_length("every", every, steps)
     return lambda k: rate ** round_down(k / span)
 
 
 def multistep(steps: int, milestones: Sequence[float] = (0.5, 0.75), gamma: float = 0.1) -> Schedule:
     """Step decay at milestones, ``gamma`` to the power of the number of milestones passed (torch's MultiStepLR)."""
     rate, ends = (
-        check_number("schedule.gamma", gamma, above=True),
+        check_nonnegative("schedule.gamma", gamma, above=True),
         [parse_length("milestones", end, steps, 0) for end in milestones],
     )
 
@@ -175,13 +175,13 @@ def multistep(steps: int, milestones: Sequence[float] = (0.5, 0.75), gamma: floa
 
 def exponential(steps: int, gamma: float = 0.999) -> Schedule:
     """Exponential decay, ``gamma^k`` (torch's ExponentialLR)."""
-    rate = check_number("schedule.gamma", gamma, above=True)
+    rate = check_nonnegative("schedule.gamma", gamma, above=True)
     return lambda k: rate**k
 
 
 def polynomial(steps: int, power: float = 2.0, over: float | None = None) -> Schedule:
     """Polynomial decay, ``(1 - k / over)^power``, then 0 (torch's PolynomialLR)."""
-    exponent, span = check_number("schedule.power", power, above=True), parse_length("over", over, steps)
+    exponent, span = check_nonnegative("schedule.power", power, above=True), parse_length("over", over, steps)
     return lambda k: (1 - minimum(k, span) / span) ** exponent
 
 

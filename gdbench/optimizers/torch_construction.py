@@ -88,13 +88,13 @@ class OptimizerSpec:
         except (AttributeError, TypeError) as error:
             raise construction_error(factory, error) from error
         if self.groups:
-            check_group_options(optimizer, self.groups, factory)
+            check_torch_options(optimizer, self.groups, factory)
         if has_eval_mode(kind):
             optimizer.train()  # type: ignore[attr-defined]
         return optimizer
 
 
-def check_group_options(optimizer: Optimizer, groups: Sequence[ParameterGroup], factory: Factory) -> None:
+def check_torch_options(optimizer: Optimizer, groups: Sequence[ParameterGroup], factory: Factory) -> None:
     """Raise UsageError for an option of a group that a class of torch does not read from its groups."""
     if not is_from_torch(type(optimizer)):
         return

@@ -7,10 +7,10 @@ from typing import Any
 
 from gdbench.errors import UsageError
 
-__all__ = ["check_number"]
+__all__ = ["check_nonnegative"]
 
 
-def check_number(key: str, given: Any, above: bool = False, what: str = "a number") -> float:
+def check_nonnegative(key: str, given: Any, above: bool = False, what: str = "a number") -> float:
     """Return a number as a float; UsageError unless it is finite and at least 0 (with ``above``, greater)."""
     good = isinstance(given, int | float) and not isinstance(given, bool) and given < math.inf
     if good and (given > 0 or (given == 0 and not above)):

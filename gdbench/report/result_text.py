@@ -11,8 +11,10 @@ import pandas as pd
 from gdbench.analysis.step_times import count_processes
 from gdbench.analysis.winner_notes import describe_impls, describe_winner
 from gdbench.report.number_format import NEVER, format_gap, format_number, format_seconds
-from gdbench.report.setting_labels import METRIC_WORDS, SETTING_PHRASES, setting_header
+from gdbench.report.setting_labels import SETTING_PHRASES, metric_words, setting_header
+from gdbench.results.metric_medians import MEASURES, compute_median_metrics
 from gdbench.results.ranking import renumber_places, select_best
+from gdbench.results.run_outcomes import FINAL_GAP, FINAL_LOSS, TARGET_SHORTFALL
 from gdbench.results.run_settings import find_differing_settings, format_among
 from gdbench.results.statuses import STATUSES
 from gdbench.results.tuned_choices import SPIKE
@@ -26,12 +28,14 @@ __all__ = [
         "describe_equals",
         "describe_range",
         "describe_result",
+        "describe_tests",
     ),
     *("format_result", "join_some"),
 ]
 
 MAX_NAMES = 4
 """Configurations named in a sentence; of more the rest are counted."""
+TESTED = MEASURES["test"]
 NAMED_FIRST = ("objective", "optimizer", "impl", "lr", "seed")
 """Settings with a fixed place in the sentence on the best configuration."""
 
@@ -43,14 +47,18 @@ def count_statuses(statuses: pd.Series) -> str:
 
 
 def format_result(value: float, measure: str) -> str:
-    """A number with its measure: 31 gradients, 1.18 ms, final gap 1.3e-03, final loss 0.4132."""
+    """A number with its measure: 31 gradients, 1.18 ms, final loss 0.4132, held-out accuracy 0.95."""
     if not np.isfinite(value):
         return NEVER
+    if measure == TARGET_SHORTFALL:
+        return f"{format_number(float(f'{100 * value:.2g}'))}% short of the target"
+    if "." in measure:
+        return f"{metric_words(measure)} {format_number(value)}"
     if measure == "seconds":
         return format_seconds(value)
-    if measure == "final gap":
+    if measure == FINAL_GAP:
         return f"final gap {format_gap(value)}"
-    if measure == "final loss":
+    if measure == FINAL_LOSS:
         return f"final loss {format_number(value)}"
     count = f"{value:,.0f}" if float(value).is_integer() else format_number(round(value, 2))
     return f"{count} {measure if value != 1 else measure.removesuffix('s')}"
@@ -63,9 +71,10 @@ def describe_result(row: Mapping[Any, Any]) -> str:
         ends = describe_range(row)
         text += f" (median of {row['n']} seeds, {ends if ' to ' in ends else f'all {ends}'})"
     if row["outcome"] == "left":
-        name = "final loss" if pd.isna(row["final_gap"]) else "final gap"
+        name = FINAL_LOSS if pd.isna(row["final_gap"]) else FINAL_GAP
         return f"{text}, but left it again and ended at {format_result(row[name.replace(' ', '_')], name)}"
-    return f"{text}, best loss {format_number(row['best_loss'])}" if row["outcome"] == "missed" else text
+    is_loss = row["outcome"] == "missed" and row["measure"] in (FINAL_GAP, FINAL_LOSS)
+    return f"{text}, best loss {format_number(row['best_loss'])}" if is_loss else text
 
 
 def describe_range(row: Mapping[Any, Any]) -> str:
@@ -76,14 +85,14 @@ def describe_range(row: Mapping[Any, Any]) -> str:
 
 def _format_bare_number(value: float, measure: str) -> str:
     text = format_result(value, measure)
-    return text if measure == "seconds" else text.removeprefix(f"{measure} ").partition(" ")[0]
+    return text if measure == "seconds" else text.removeprefix(f"{metric_words(measure)} ").partition(" ")[0]
 
 
 def describe_choice(row: Mapping[Any, Any]) -> str:
     """The metric by which ``tune`` chose the winner, and a cheaper configuration that it passed over; empty if none."""
     if pd.isna(row["tuned_for"]):
         return ""
-    text = f" tune chose it by its {METRIC_WORDS.get(row['tuned_for'], row['tuned_for'])}"
+    text = f" tune chose it by its {metric_words(row['tuned_for'])}"
     if pd.isna(row["passed"]):
         return f"{text}."
     why = "is a spike: its neighbours perform much worse" if row["passed"] == SPIKE else "was passed over"
@@ -138,9 +147,19 @@ def _describe_best_on(compared: pd.DataFrame, table: pd.DataFrame, best: pd.Seri
     tied = f", tied with {', '.join(others)}" if others else ""
     where = f" on {best['problem']}" if name_problem else ""
     who = f"{best['optimizer']} ({best['impl']}) at {_describe_settings(runs, best)}"
+    medians = compute_median_metrics(runs[runs["solver"].eq(best["solver"])], ["configuration"])
+    tests = describe_tests(medians.loc[best["configuration"]]) if len(medians) else ""
     notes = _describe_impls(describe_impls(table, best, count_processes(runs)))
     notes += describe_equals(row) + describe_choice(row) + describe_edge(row)
-    return f"Best{where}: {who}: {describe_result(row)}{tied}.{notes}"
+    return f"Best{where}: {who}: {describe_result(row)}{tests}{tied}.{notes}"
+
+
+def describe_tests(row: Mapping[Any, Any] | pd.Series) -> str:
+    """The metrics on test data at the step that held-out data select, as an insertion; empty where there are none."""
+    names = [str(name) for name in row.keys() if str(name).startswith(TESTED) and np.isfinite(row[name])]  # noqa: SIM118
+    shown = [name for name in names if not name.endswith(".loss")] or names
+    texts = [f"{metric_words(name.removeprefix('selected.'))} {format_number(float(row[name]))}" for name in shown]
+    return f"; {', '.join(texts)}" if texts else ""
 
 
 def _list_tied_optimizers(table: pd.DataFrame, best: pd.Series) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["METRIC_WORDS", "SETTING_PHRASES", "setting_header"]
+__all__ = ["SETTING_PHRASES", "metric_words", "setting_header"]
 
 METRIC_WORDS = {
     "steps_to_target": "steps to the target",
@@ -14,7 +14,7 @@ METRIC_WORDS = {
     "final_loss": "final loss",
     "best_loss": "best loss",
 }
-"""The metrics that ``tune`` can minimise."""
+"""The metrics that ``tune`` can minimise, beside those of training workloads."""
 
 SETTING_PHRASES = {
     **{name: f"{name.replace('_', ' ')} {{}}" for name in ("lr", "seed", "target", "target_loss", "start_noise")},
@@ -23,12 +23,18 @@ SETTING_PHRASES = {
     "steps": "{} steps",
     "target_metric": "target {}",
     "judge_every": "judged every {} steps",
+    "selection_metric": "ranked by {}",
     "threads": "{} threads",
     "schedule": "{} schedule",
     "clip": "clip {}",
     "noise": "noise {}",
 }
 """Phrases for values that need their name beside them."""
+
+
+def metric_words(metric: str) -> str:
+    """A metric in words: steps to the target, held-out accuracy, final train loss."""
+    return METRIC_WORDS.get(metric) or metric.replace("held_out", "held-out").replace(".", " ").replace("_", " ")
 
 
 def setting_header(name: str, names: list[str]) -> str:

@@ -21,12 +21,14 @@ from gdbench.report.result_text import (
     format_result,
     join_some,
 )
+from gdbench.results.run_outcomes import TARGET_SHORTFALL, has_ratio
 
 __all__ = ["format_factor", "verdict_sentences", "verdict_table"]
 
 RULE = (
     "Each method at its best configuration, by the median over all of its seeds. Methods that reach the target and end"
-    " there come first, by cost; then those that left it again; then those that missed it, by final gap or loss."
+    " there come first, by cost; then those that left it again; then those that missed it, by how near they came: by"
+    " final gap or loss, in training by the target's metric, or without a target by the held-out metric that selects."
     " ratio: cost of the runner-up over that of the best solver; the runner-up is the first method that is not tied, or"
     " the next one if there are too few seeds for a test. equally good: other configurations of the best solver with"
     " the same result. never: the target was not reached, or left again. reached, left, diverged: of all runs of the"
@@ -71,12 +73,14 @@ def _describe_standing(row: dict[str, Any]) -> str:
         return f"{who} is best:"
     if row["outcome"] == "left":
         return f"no method stays at the target; {who} is best:"
+    verb = "is best" if "." in row["measure"] else "ends lowest"
+    verb = "comes nearest" if row["measure"] == TARGET_SHORTFALL else verb
     if not row["targeted"]:
-        return f"{who} ends lowest:"
+        return f"{who} {verb}:"
     reached = (
         "no configuration reached the target with most of its seeds" if row["reached"] else "no run reached the target"
     )
-    return f"{reached}; {who} ends lowest:"
+    return f"{reached}; {who} {verb}:"
 
 
 def _describe_runner_up(row: dict[str, Any]) -> str:
@@ -89,7 +93,7 @@ def _describe_runner_up(row: dict[str, Any]) -> str:
         factor = format_factor(row["ratio"])
         margin = f"ends at {factor} that" if row["outcome"] == "missed" else f"needs {factor} as many"
         return f"; {row['runner_up']} {margin}"
-    if row["measure"] == "final loss":
+    if not has_ratio(row["measure"]):
         return f"; {row['runner_up']} ends at {format_result(row['runner_up_value'], row['measure'])}"
     return f"; no other method {'stays at' if row['outcome'] == 'stays' else 'reached'} the target"
 

@@ -17,10 +17,12 @@ from gdbench.report.charts.vega_lite import Figure
 from gdbench.report.inputs import ReportInputs
 from gdbench.report.report_data import Landscape, ReportData, ReportTable, Section
 from gdbench.report.result_text import format_result
+from gdbench.report.setting_labels import metric_words
 from gdbench.report.style import Dash, Style
 from gdbench.report.summary_text import format_factor
 from gdbench.report.table_cells import shorten_numbers
 from gdbench.results import costs as run_costs
+from gdbench.results.run_outcomes import FINAL_GAP, FINAL_LOSS
 
 __all__ = ["build_comparison", "combine_inputs"]
 
@@ -224,7 +226,7 @@ def _describe_overall(pairs: pd.DataFrame, cost: str) -> str:
     few = pairs.loc[pairs["outcome"] == TOO_FEW, "seeds"]
     words = {**OUTCOME_WORDS, TOO_FEW: f"{format_range(few, 'seed')}: {TOO_FEW} on" if len(few) else ""}
     parts = ", ".join(f"{words[name]} {counts[name]}" for name in VERDICTS if name in counts)
-    measures = sorted(set(pairs["measure"].dropna()))
+    measures = sorted(set(map(metric_words, pairs["measure"].dropna())))
     by = f"In {cost}"
     if measures and cost not in measures:
         by = f"By {' and '.join(measures)}, as no target was reached"
@@ -244,7 +246,10 @@ def _comparison_table(table: pd.DataFrame) -> ReportTable:
     table = table.loc[places[table["cost"].isin(_informative_costs(table))].sort_values(kind="stable").index]
     rows = table.to_dict(orient="records")
     columns: dict[str, Any] = {
-        "cost": table["measure"].astype(object).fillna(table["cost"].astype(object)),
+        "cost": table["measure"]
+        .map(metric_words, na_action="ignore")
+        .astype(object)
+        .fillna(table["cost"].astype(object)),
         "b is": [_format_outcome(row) for row in rows],
         **{side: [_format_side(row, side) for row in rows] for side in "ab"},
         "ratio": table["ratio"].astype(float),
@@ -268,12 +273,12 @@ def _format_outcome(row: dict[Any, Any]) -> str:
 
 
 def _format_side(row: dict[Any, Any], side: str) -> str:
-    """The cost of a side, or its final gap or loss; marked if it left the target again."""
+    """The cost of a side, or what ranks it where it missed the target; marked if it left the target again."""
     if pd.isna(row[side]):
         return ""
     if np.isinf(row[side]):
         return format_result(row[side], row["cost"])
-    if row["measure"] in ("final gap", "final loss"):
+    if row["measure"] in (FINAL_GAP, FINAL_LOSS):
         return f"{row[side]:.3g} {row['measure']}"
     left = ", left again" if row[f"standing_{side}"] == "left" else ""
-    return format_result(row[side], row["cost"]) + left
+    return format_result(row[side], row["cost"] if pd.isna(row["measure"]) else row["measure"]) + left

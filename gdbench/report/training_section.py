@@ -6,12 +6,13 @@ import numpy as np
 import pandas as pd
 
 from gdbench.analysis import training_metrics
-from gdbench.analysis.training_metrics import LOSS, MEASURES
+from gdbench.analysis.training_metrics import LOSS
 from gdbench.errors import format_count, format_range
 from gdbench.report.charts.training_curves import draw_training_curves, has_curve_bands
 from gdbench.report.charts.vega_lite import Figure, name_figure
 from gdbench.report.number_format import format_interval_parts, format_range_text
 from gdbench.report.report_data import ReportData, ReportTable
+from gdbench.results.metric_medians import MEASURES
 
 __all__ = ["make_training_figures", "make_training_tables"]
 

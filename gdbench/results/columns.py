@@ -88,7 +88,7 @@ SETTINGS = (
 )
 PROVENANCE = (
     *("sweep", "cell", "cell_fingerprint", "process", "overrides", "started_at"),
-    *("traceback", "tuned_place", "tuned_for"),
+    *("traceback", "tuned_place", "tuned_for", "selection_metric", "selection_value"),
 )
 """When and where a run was made, where it failed, and how a search rated it."""
 TIMING = ("timed", "timing_error", "verified_steps", "ops", "peak_bytes", "overhead_bound", "time_to_target_kind")

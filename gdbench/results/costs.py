@@ -81,7 +81,7 @@ def compute_costs(compared: pd.DataFrame, cost: str = "gradients") -> pd.DataFra
     """Cost of each comparable run to its target, in steps, gradients or seconds; inf if it did not solve.
 
     A run solves if it reaches its target and ends at or below it. Columns: problem, solver, configuration, lr, seed,
-    seed_matters, cost, spent (cost of the whole run) and shortfall (final gap, else final loss; inf if ineligible).
+    seed_matters, cost, spent (cost of the whole run) and shortfall (what ranks a run that missed; inf if ineligible).
     """
     paid = to_floats(compared, COST_COLUMNS[cost]).clip(lower=MIN_COSTS[cost])
     sound = is_eligible(compared)

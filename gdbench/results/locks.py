@@ -50,15 +50,15 @@ def is_held(file: Path) -> bool | None:
 def _check_file(file: Path) -> None:
     """``UsageError`` for a file in the place of a lock that this user cannot have made."""
     try:
-        found = file.lstat()
+        status = file.lstat()
     except FileNotFoundError:
         return
-    if not stat.S_ISREG(found.st_mode):
-        kind = "a symbolic link" if stat.S_ISLNK(found.st_mode) else "no file"
+    if not stat.S_ISREG(status.st_mode):
+        kind = "a symbolic link" if stat.S_ISLNK(status.st_mode) else "no file"
         raise UsageError(f"{file} is {kind} where a lock must be: remove it.")
-    if hasattr(os, "getuid") and os.getuid() not in (0, found.st_uid):
+    if hasattr(os, "getuid") and os.getuid() not in (0, status.st_uid):
         raise UsageError(
-            f"{file} is a lock of another user ({_find_name(found.st_uid)}), so that it cannot be held here."
+            f"{file} is a lock of another user ({_find_name(status.st_uid)}), so that it cannot be held here."
         )
 
 

@@ -6,8 +6,8 @@
 - ``run_id`` is the run of the median seed, for columns that are not here (status, step time). Rows of one problem with
   equal ``place`` are tied.
 - ``tune`` passes its axes: ``rank_configurations(runs, by=[...])`` has one row per set of their values.
-- ``value`` is the one number of a row, in units of ``measure`` (gradients, steps or seconds to the target, else final
-  gap, else final loss), with ``value_lo`` and ``value_hi`` over all ``n`` seeds.
+- ``value`` is the one number of a row, in units of ``measure`` (gradients, steps or seconds to the target, else as in
+  ``run_outcomes.find_shortfall_measures``), with ``value_lo`` and ``value_hi`` over all ``n`` seeds.
 """
 
 from __future__ import annotations
@@ -20,7 +20,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from gdbench.results.costs import COST_COLUMNS, IMPL_ORDER, MIN_COSTS
-from gdbench.results.run_outcomes import compute_shortfalls, has_settled, is_eligible
+from gdbench.results.run_outcomes import (
+    FINAL_LOSS,
+    compute_shortfalls,
+    find_metric_signs,
+    find_shortfall_measures,
+    has_settled,
+    is_eligible,
+)
 from gdbench.results.statuses import STATUS_RANK
 from gdbench.results.tuned_choices import is_single_search, label_passed_over, promote_choices
 from gdbench.results.values import to_floats
@@ -79,40 +86,40 @@ def rank_configurations(runs: pd.DataFrame, cost: str = "gradients", by: Sequenc
 
     Input: comparable runs. The median of an even number of seeds is the worse of the two in the middle. Sort keys, in
     this order: median cost to the target of runs that stay there (inf of others), median cost to the first hit (inf of
-    others), and median shortfall (final gap, at least gap_floor, else final loss; inf if ineligible). Where tune chose
-    among a solver's configurations, its choice precedes all others of that solver, and what is better by its medians is
+    others), and median shortfall (``run_outcomes.compute_shortfalls``; inf if ineligible). Where tune chose among a
+    solver's configurations, its choice precedes all others of that solver, and what is better by its medians is
     ``passed`` (a spike, or passed over); where all runs of a problem come from one search, its places order the methods
     too, unless ``cost`` is not gradients. Implementations of one configuration with equal costs are ordered by time;
     times decide nothing else unless ``cost`` is seconds. Remaining ties keep the input order.
 
     Columns: those of ``by``; place (1 is the best of its problem; ties share it); optimizer, impl, lr; outcome (one of
     OUTCOMES); measure, value, value_lo, value_hi (what decided); passed and tuned_for (metric of tune's choice; null of
-    others); n (seeds), reached and stayed (numbers of seeds), seed_matters; gradients and steps to the target,
-    final_gap, final_loss and best_loss (medians, with extremes ``_lo`` and ``_hi``; inf: never, null: unknown); seconds
-    to the target, seconds_low and seconds_high by the quartiles of a step (null if not timed); run_id (of the median
-    run).
+    others); n (seeds), reached and stayed (numbers of seeds), seed_matters; shortfall (median; a metric of which the
+    highest is the best with a minus); gradients and steps to the target, final_gap, final_loss and best_loss (medians,
+    with extremes ``_lo`` and ``_hi``; inf: never, null: unknown); seconds to the target, seconds_low and seconds_high
+    by the quartiles of a step (null if not timed); run_id (of the median run).
     """
     seeds = _SeedGroups(runs, by)
     eligible, settled = is_eligible(runs).to_numpy(bool), has_settled(runs)
     hit = _compute_run_costs(runs, cost, eligible)
     stay = np.where(settled, hit, np.inf)
     shortfall = compute_shortfalls(runs).to_numpy()
-    has_gap = to_floats(runs, "final_gap").notna().to_numpy()
     medians = np.stack([seeds.compute_median(values) for values in (stay, hit, shortfall)])
     outcome = np.append(np.isfinite(medians), np.ones((1, len(seeds.sizes)), bool), axis=0).argmax(axis=0)
     decides = np.stack([stay, hit, shortfall])[outcome.clip(max=2)[seeds.codes], np.arange(len(runs))]
-    lacks_cost = np.where(seeds.count(has_gap) > 0, "final gap", "final loss").astype(object)
+    measure = np.where(outcome < 2, cost, _choose_measures(runs, seeds))
     rows = runs.iloc[np.unique(seeds.codes, return_index=True)[1]]
     table = pd.DataFrame(
         {
             **{name: rows[name].to_numpy() for name in dict.fromkeys((*by, "optimizer", "impl", "lr"))},
             "outcome": np.array(OUTCOMES, dtype=object)[outcome],
-            "measure": np.where(outcome < 2, cost, lacks_cost),
-            **seeds.describe("value", decides),
+            "measure": measure,
+            **_restore_signs(seeds.describe("value", decides), rows, measure),
             "n": seeds.sizes,
             "reached": seeds.count(np.isfinite(hit)),
             "stayed": seeds.count(np.isfinite(stay)),
             "seed_matters": seeds.count(runs["seed_used"].fillna(True).to_numpy(bool)) > 0,
+            "shortfall": medians[2],
             **_read_choices(runs, seeds, rows, cost),
             **_compute_shown_columns(runs, seeds, eligible & (settled | (outcome != 0)[seeds.codes])),
             **_compute_seconds(runs, seeds, eligible),
@@ -139,6 +146,24 @@ def renumber_places(table: pd.DataFrame) -> pd.DataFrame:
     outcome: Whole = table["outcome"].map(OUTCOMES.index).to_numpy(np.int64)
     problem: Whole = pd.factorize(table["problem"])[0].astype(np.int64)
     return table.assign(place=_compute_places(problem, outcome, table["value"].to_numpy()))
+
+
+def _choose_measures(runs: pd.DataFrame, seeds: _SeedGroups) -> npt.NDArray[Any]:
+    """What ranks each configuration where it missed: the final loss only where no seed has another measure."""
+    measures = find_shortfall_measures(runs).to_numpy()
+    order = np.lexsort((measures == FINAL_LOSS, seeds.codes))
+    chosen: npt.NDArray[Any] = measures[order[seeds.first]]
+    return chosen
+
+
+def _restore_signs(values: dict[str, Array], rows: pd.DataFrame, measure: npt.NDArray[Any]) -> dict[str, Array]:
+    """The columns value, value_lo and value_hi with metrics of which the highest is the best as they are."""
+    metrics = pd.Series(measure, rows.index).where(lambda names: names.str.contains(".", regex=False))
+    if not metrics.notna().any():
+        return values
+    flipped = find_metric_signs(rows, metrics).to_numpy() < 0
+    ends = {"value": "value", "value_lo": "value_hi", "value_hi": "value_lo"}
+    return {name: np.where(flipped, -values[other], values[name]) for name, other in ends.items()}
 
 
 def _compute_run_costs(runs: pd.DataFrame, cost: str, eligible: Flags) -> Array:

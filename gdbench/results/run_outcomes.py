@@ -1,4 +1,4 @@
-"""Outcome of a run: eligibility to win, settling at the target, shortfall, ties."""
+"""Outcome of a run: eligibility to win, settling at the target, what ranks it where it missed that, ties."""
 
 from __future__ import annotations
 
@@ -10,9 +10,19 @@ from gdbench.results.statuses import SOUND
 from gdbench.results.values import to_floats
 
 __all__ = [
-    *("compute_shortfalls", "describe_randomness", "find_grid_edge", "has_settled", "is_eligible"),
-    *("is_tied_with_previous",),
+    *("FINAL_GAP", "FINAL_LOSS", "TARGET_SHORTFALL", "compute_shortfalls", "describe_randomness", "find_grid_edge"),
+    *(
+        "find_metric_signs",
+        "find_shortfall_measures",
+        "has_ratio",
+        "has_settled",
+        "is_eligible",
+        "is_tied_with_previous",
+    ),
 ]
+
+FINAL_GAP, FINAL_LOSS, TARGET_SHORTFALL = "final gap", "final loss", "target shortfall"
+"""Measures of runs that missed their target, beside metrics, as ``held_out.accuracy``."""
 
 
 def is_eligible(runs: pd.DataFrame) -> pd.Series:
@@ -32,12 +42,55 @@ def has_settled(runs: pd.DataFrame) -> npt.NDArray[np.bool_]:
 
 
 def compute_shortfalls(runs: pd.DataFrame) -> pd.Series:
-    """Final gap of each run, else its final loss; inf if ineligible.
+    """What ranks each run where it missed its target, lower is better: see ``find_shortfall_measures``.
 
-    Gaps below gap_floor count as gap_floor, so that rounding decides nothing.
+    A metric of which the highest value is the best counts with a minus; ineligible runs have inf. Gaps below gap_floor
+    count as gap_floor, so that rounding decides nothing.
     """
     gap = to_floats(runs, "final_gap").clip(lower=to_floats(runs, "gap_floor").fillna(0.0))
-    return gap.fillna(to_floats(runs, "final_loss")).where(is_eligible(runs), np.inf).fillna(np.inf)
+    values = gap.fillna(to_floats(runs, "final_loss"))
+    if (by_metric := _has(runs, "selection_metric")).any():
+        signed = to_floats(runs, "selection_value") * find_metric_signs(runs, runs["selection_metric"])
+        values = values.where(~by_metric, signed)
+    if (targeted := _has(runs, "target_metric")).any():
+        values = values.where(~targeted, to_floats(runs, "target_shortfall"))
+    return values.where(is_eligible(runs), np.inf).fillna(np.inf)
+
+
+def find_shortfall_measures(runs: pd.DataFrame) -> pd.Series:
+    """The name of what ``compute_shortfalls`` is of each run.
+
+    Of a run with a target_metric it is how near it came to that; of other training runs without a target the metric
+    that selects, such as ``held_out.accuracy``; of all others the final gap, or the final loss where it is unknown.
+    """
+    has_gap = to_floats(runs, "final_gap").notna().to_numpy()
+    measures = pd.Series(np.where(has_gap, FINAL_GAP, FINAL_LOSS), runs.index, dtype=object)
+    if (by_metric := _has(runs, "selection_metric")).any():
+        measures = measures.where(~by_metric, runs["selection_metric"].astype(object))
+    return measures.where(~_has(runs, "target_metric"), TARGET_SHORTFALL)
+
+
+def has_ratio(measure: str) -> bool:
+    """Whether the ratio of two values of a measure says how much better one is: of costs and gaps, not of losses."""
+    return measure not in (FINAL_LOSS, TARGET_SHORTFALL) and "." not in measure
+
+
+def find_metric_signs(runs: pd.DataFrame, metrics: pd.Series) -> pd.Series:
+    """1 for each run of which the metric, as ``held_out.loss``, is best where lowest; -1 where highest."""
+    if "lower_is_better" not in runs:
+        return pd.Series(1.0, runs.index)
+    pairs = pd.DataFrame({"metric": metrics.astype(object), "lower": runs["lower_is_better"].astype(object)})
+    signs = {
+        (metric, lower): 1.0 if pd.isna(lower) or metric.rpartition(".")[2] in lower.split(", ") else -1.0
+        for metric, lower in pairs.dropna(subset="metric").drop_duplicates().itertuples(index=False)
+    }
+    found = [signs.get(pair, 1.0) for pair in zip(pairs["metric"], pairs["lower"], strict=True)]
+    return pd.Series(found, runs.index, dtype=float)
+
+
+def _has(runs: pd.DataFrame, name: str) -> pd.Series:
+    """Whether each run has a value in a column, which may be missing."""
+    return runs[name].notna() if name in runs else pd.Series(False, runs.index)
 
 
 def describe_randomness(runs: pd.DataFrame) -> list[str]:

@@ -18,9 +18,9 @@ __all__ = [
 
 PROBLEM_SETTINGS = (
     *("dtype", "device", "threads", "start_noise", "steps"),
-    *("target", "target_loss", "target_metric", "judge_every"),
+    *("target", "target_loss", "target_metric", "judge_every", "selection_metric"),
 )
-"""Settings that distinguish problems on one objective, in addition to the objective's parameters."""
+"""Columns that distinguish problems on one objective, in addition to the objective's parameters."""
 WRAPPER_GROUPS = ("schedule", "clip", "noise")
 """Groups of settings that wrap a method; part of its configuration."""
 SETTING_ORDER = {name: place for place, name in enumerate(SETTINGS)}

@@ -52,13 +52,13 @@ def mark_running(folder: Path, cell: int, label: str) -> Iterator[Path]:
 
 def read_marks(folder: Path) -> dict[int, RunningCell]:
     """The cells that are marked as running, by number; of a sweep that is not locked their processes have ended."""
-    found = {}
+    cells = {}
     for mark in sorted((folder / ".hydra").glob("running-*.json")):
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # ended meanwhile, or cut off
-            held = json.loads(mark.read_text(encoding="utf-8"))
-            cell = RunningCell(int(held["cell"]), str(held["label"]), held.get("limit"))
-            found[cell.cell] = cell
-    return found
+            content = json.loads(mark.read_text(encoding="utf-8"))
+            cell = RunningCell(int(content["cell"]), str(content["label"]), content.get("limit"))
+            cells[cell.cell] = cell
+    return cells
 
 
 def delete_marks(folder: Path) -> None:

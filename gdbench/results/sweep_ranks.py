@@ -35,6 +35,7 @@ RANKING_COLUMNS = (
     "run_id", "optimizer", "impl", "lr", "status", "gradient_evals_to_target", "steps_to_target", "steps_to_settle",
     "time_to_target_s", "step_s", "target", "target_loss", "final_gap", "gap_floor", "final_loss", "best_loss",
     "start_loss", "shifted_minimum", "seed_used", "started_at", "objective", "seed", "tuned_place", "tuned_for",
+    "selection_metric", "selection_value", "lower_is_better", "target_shortfall",
 )  # fmt: skip
 """Columns needed to rank configurations, in addition to the settings."""
 

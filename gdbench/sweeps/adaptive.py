@@ -13,6 +13,7 @@ from gdbench.config.overrides import write_command
 from gdbench.engine.failure_isolation import Failure
 from gdbench.engine.objective_factory import load_objective
 from gdbench.engine.runner import ProgressCallback, ignore_progress
+from gdbench.engine.training.target_metric import choose_target
 from gdbench.errors import UsageError
 from gdbench.results import sweep_folder
 from gdbench.results.export import parse_trackers
@@ -99,11 +100,12 @@ def write_run_command(job: Job, numbers: Mapping[str, float]) -> str:
 
 def _check_metric(job: Job) -> None:
     """``UsageError`` where no run of a cell can have the metric."""
-    metric, spec = str(job.config["metric"]), job.spec
-    relative = metric.endswith("_gap") or (
-        is_cost_metric(metric) and spec.target_loss is None and not spec.target_metric
-    )
-    if relative and load_objective(spec).minimum is None:
+    metric, spec = job.spec.metric, job.spec
+    if not (metric.endswith("_gap") or is_cost_metric(metric)):
+        return
+    objective = load_objective(spec)
+    is_absolute = spec.target_loss is not None or choose_target(spec, objective) is not None
+    if objective.minimum is None and (metric.endswith("_gap") or not is_absolute):
         absolute = "" if metric.endswith("_gap") else " give target_loss=, or"
         raise UsageError(
             f"metric={metric}: objective={spec.objective} states no minimum, so gaps are unknown;{absolute}"

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gdbench.config.class_options import find_class_name
 from gdbench.config.compose import Composer, prepare_hydra
 from gdbench.config.config_folders import find_config_dir
 from gdbench.config.overrides import format_value, quote_text
@@ -180,7 +181,8 @@ def _write_overrides(objective: Any, axes: Mapping[str, Any]) -> list[str]:
     for group in GROUPS:
         given = settings.get(group)
         for choice in given if isinstance(given, (list, tuple)) else [given]:
-            if not isinstance(choice, (*NATIVE, Path)) and not hasattr(choice, "tolist"):
+            is_named = isinstance(choice, (*NATIVE, Path)) or hasattr(choice, "tolist")
+            if not is_named and not (group == "optimizer" and find_class_name(choice)):
                 raise UsageError(describe_object(group, choice))
     for name in settings:
         if name.startswith("hydra"):
@@ -197,6 +199,8 @@ def _write_value(name: str, value: Any) -> str:
         value = value.tolist()
     if isinstance(value, (list, tuple)):
         return ",".join(_write_value(name, item) for item in value)
+    if name == "optimizer" and (class_name := find_class_name(value)):
+        return class_name
     if isinstance(value, range):
         return f"range({value.start},{value.stop},{value.step})"
     if isinstance(value, Path) or (isinstance(value, str) and name in TEXTS):

@@ -27,9 +27,9 @@ from gdbench.config.override_parser import parse_overrides
 from gdbench.config.schema import GROUPS, Settings
 from gdbench.errors import UsageError
 from gdbench.sweeps.hydra_sweeper import BatchingSweeper
-from gdbench.sweeps.hydra_task import HydraTask, HydraUsageError
 from gdbench.sweeps.optuna_sweeper import register_optuna
 from gdbench.sweeps.progress import Progress, Silent
+from gdbench.sweeps.single_cell_task import HydraTask, HydraUsageError
 from gdbench.sweeps.sweep_result import SweepResult
 from gdbench.sweeps.sweep_spec import list_code_override
 

@@ -86,18 +86,34 @@ def launch_all(
             reasons = launch(batch, folder, check)
         except TimeLimitReached as reached:
             return lost | _explain_timeouts([job for jobs in (batch, *batches) for job in jobs], folder, reached)
-        ended, marks = find_finished_cells(folder), read_marks(folder)
-        delete_marks(folder)
-        left = [job for job in batch if job.cell not in ended]
-        lost |= {job.cell: explain_hang(mark) for job in left if (mark := marks.get(job.cell)) and mark.limit}
-        left = [job for job in left if job.cell not in lost]
-        begun = [job for job in left if job.cell in marks]
-        if _died_as_whole(batch, reasons) and len(left) < len(batch) + len(begun) and len(batch) > 1:
-            waiting = [job for job in left if job.cell not in marks]
-            batches += [[job] for job in begun[len(begun) == 1 :]] + [waiting] * bool(waiting)
-            left = begun[: len(begun) == 1]
-        lost |= {job.cell: Failure("failed", reasons.get(job.cell) or UNKNOWN) for job in left}
+        failures, again = _explain_batch(batch, folder, reasons)
+        lost |= failures
+        batches += again
     return lost
+
+
+def _explain_batch(
+    batch: Sequence[Job], folder: Path, reasons: Mapping[int, str]
+) -> tuple[dict[int, Failure], list[list[Job]]]:
+    """Why cells of a launch left no result, by their numbers, and the batches in which others are launched again."""
+    ended, marks = find_finished_cells(folder), read_marks(folder)
+    delete_marks(folder)
+    left = [job for job in batch if job.cell not in ended]
+    hung = {job.cell: explain_hang(marks[job.cell]) for job in left if job.cell in marks and marks[job.cell].limit}
+    left = [job for job in left if job.cell not in hung]
+    running = [job for job in left if job.cell in marks]
+    waiting = [job for job in left if job.cell not in marks]
+    went_on = bool(running) or len(left) < len(batch)
+    if len(batch) == 1 or not went_on or not _died_as_whole(batch, reasons):
+        return hung | _explain_failures(left, reasons), []
+    if len(running) == 1:  # it alone can have ended the launcher
+        return hung | _explain_failures(running, reasons), [waiting] * bool(waiting)
+    return hung, [[job] for job in running] + [waiting] * bool(waiting)
+
+
+def _explain_failures(jobs: Sequence[Job], reasons: Mapping[int, str]) -> dict[int, Failure]:
+    """The launcher's reason for each of these cells, by their numbers."""
+    return {job.cell: Failure("failed", reasons.get(job.cell) or UNKNOWN) for job in jobs}
 
 
 def explain_hang(cell: RunningCell) -> Failure:

@@ -35,7 +35,7 @@ from gdbench.sweeps.sweep_spec import SweepSpec, list_code_override, list_repeat
 from gdbench.sweeps.time_limit import find_sweep_limit
 from gdbench.sweeps.torchrun import is_follower
 
-__all__ = ["execute", "export", "find_progress", "write_configurations", "write_environment"]
+__all__ = ["execute", "export", "find_cell_states", "write_configurations", "write_environment"]
 
 
 def execute(spec: SweepSpec, jobs: Sequence[Job], progress: Progress, launch: Launch | None = None) -> SweepResult:
@@ -87,7 +87,7 @@ def _order_jobs(status: SweepStatus, folder: Path, progress: Progress) -> list[J
     return [*first, *last]
 
 
-def find_progress(jobs: Sequence[Job], here: bool = True) -> SweepResult:
+def find_cell_states(jobs: Sequence[Job], here: bool = True) -> SweepResult:
     """How far the sweep of these cells has come, after checking them; nothing is run or written.
 
     ``here`` is false where a launcher would run them.

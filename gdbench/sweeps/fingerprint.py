@@ -100,7 +100,7 @@ def spec_half(key: str) -> str:
 
 def _list_settings(spec: CellSpec) -> list[Any]:
     """The specification to hash; an axis counts by its values, however it was written."""
-    apart = ("around", "axes", "code", "timing")
+    apart = ("around", "axes", "code", "metric", "timing")
     settings = {name: value for name, value in vars(spec).items() if name not in apart}
     if spec.around:
         settings["around"] = {group: [choice.name, choice.config] for group, choice in spec.around.items()}

@@ -10,9 +10,9 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from gdbench.config.compose import Composed, Composer
-from gdbench.sweeps.hydra_task import HydraTask
 from gdbench.sweeps.launchers.hydra_launch import HydraLaunch, choose_launch
 from gdbench.sweeps.planner import plan
+from gdbench.sweeps.single_cell_task import HydraTask
 from gdbench.sweeps.sweep_result import SweepResult
 from gdbench.sweeps.sweep_spec import SweepSpec
 

@@ -27,7 +27,10 @@ from gdbench.engine.objective_factory import load_objective
 from gdbench.engine.runner import CellResult, ProgressCallback, ignore_progress, run_cell
 from gdbench.engine.torch_globals import isolate_settings
 from gdbench.engine.training.judging_schedule import choose_interval
+from gdbench.engine.training.metric_columns import make_selection_columns
+from gdbench.engine.training.target_metric import choose_target
 from gdbench.errors import TimeLimitReached, Unavailable, UsageError
+from gdbench.objectives.base import Objective
 from gdbench.results import sweep_folder
 from gdbench.results.columns import COLUMNS
 from gdbench.results.constant_column import is_constant, make_constant
@@ -178,6 +181,7 @@ def _run_cell_spec(spec: CellSpec, pulse: ProgressCallback) -> CellResult:
         "smoothness": cell.stated.smoothness,
         "shifted_minimum": shifted,
         "judge_every": cell.judge_every,
+        **_describe_targets(spec, cell.stated, answer.columns),
     }
     return CellResult({**answer.columns, **resolved}, answer.traces, answer.blocks)
 
@@ -198,15 +202,26 @@ def make_empty_answer(spec: CellSpec, status: str, error: str, traceback: str | 
 def _resolve_key_columns(spec: CellSpec) -> dict[str, Any]:
     """lr, dtype and device of a cell that could not be built, as far as known: its run keys need them."""
     lr, dtype, device, interval = spec.lanes()["lr"], spec.dtype, spec.device, spec.judge_every
+    targets: dict[str, Any] = {}
     with contextlib.suppress(Exception):
         stated = load_objective(spec)
         dtype = str(stated.dtype).removeprefix("torch.") if dtype == "auto" else dtype
         interval = choose_interval(spec.judge_every, stated)
+        targets = _describe_targets(spec, stated, {})
         lr = make_hyper_columns(spec, stated)["lr"]
     with contextlib.suppress(Unavailable):
         device = str(resolve_device(device))
     interval = 1 if interval == "auto" else interval
-    return {"lr": lr, "dtype": dtype, "device": "cuda:0" if device == "cuda" else device, "judge_every": interval}
+    device = "cuda:0" if device == "cuda" else device
+    return {"lr": lr, "dtype": dtype, "device": device, "judge_every": interval, **targets}
+
+
+def _describe_targets(spec: CellSpec, objective: Objective, columns: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns that say what ranks the runs of a training workload: the target metric, else what selects."""
+    target = choose_target(spec, objective)
+    has_target = target is not None or spec.target_loss is not None
+    selection = make_selection_columns(objective.training, spec.metric, has_target, columns)
+    return selection if target is None else {**selection, "target_metric": str(target)}
 
 
 @dataclass(frozen=True)
@@ -258,9 +273,11 @@ def _lr_scale_columns(spec: CellSpec) -> dict[str, Any]:
 
 def compute_run_keys(spec: CellSpec, answer: CellResult) -> npt.NDArray[np.bytes_]:
     """The keys of an answer's runs, from lr, dtype and device as resolved."""
-    resolved = {name: answer.columns[name] for name in ("dtype", "device")}
-    optional = {"target_metric": None, "judge_every": 1}  # what these do is part of a run where they differ from this
-    given = {**spec.constants(), "judge_every": answer.columns["judge_every"], **resolved}
+    names = ("dtype", "device", "target_metric")
+    resolved: dict[str, Any] = {name: answer.columns[name] for name in names if name in answer.columns}
+    # what these do is part of a run where they differ from this
+    optional: dict[str, Any] = {"target_metric": None, "judge_every": 1}
+    given: dict[str, Any] = {**spec.constants(), "judge_every": answer.columns["judge_every"], **resolved}
     named = {name: value for name, value in given.items() if name not in optional or value != optional[name]}
     return compute_run_ids(named, _number_columns(spec, answer))
 

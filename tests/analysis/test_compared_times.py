@@ -36,6 +36,7 @@ def twice(command: Callable[..., Any]) -> list[Path]:
     return [next(Path(name).glob("*/*")) for name in ("first", "second")]
 
 
+@pytest.mark.slow
 def test_compare_shows_both_times_and_judges_neither(command: Callable[..., Any], twice: list[Path]) -> None:
     """Words, table, figure and JSON say that times are not comparable; both stand there, with their ratio."""
     folders = [str(folder) for folder in twice]

@@ -204,6 +204,7 @@ UNSHRUNK = tuple(phase for phase in Phase if phase not in (Phase.shrink, Phase.e
 """A failure is shown as it was drawn: making it smaller takes minutes."""
 
 
+@pytest.mark.slow
 @settings(max_examples=count_examples(4, 8), phases=UNSHRUNK)
 @given(sweeps())
 def test_all_that_names_a_winner_names_the_same(runs: pd.DataFrame) -> None:

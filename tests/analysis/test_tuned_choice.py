@@ -31,10 +31,7 @@ OTHER_METRIC = (
 )
 
 
-@pytest.fixture(autouse=True)
-def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Outputs go to a folder of the test."""
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("own_folder")
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +72,7 @@ def test_all_that_names_a_best_names_what_tune_chose(command: Callable[..., Any]
     assert measure_lr_width(data.sensitivity)["lr"].tolist() == [winner["lr"]]
 
 
+@pytest.mark.slow
 def test_the_metric_of_a_search_orders_its_methods_everywhere(command: Callable[..., Any]) -> None:
     """A search by the final loss has the same best method and lr in its table, in show, report and runs."""
     winners = json.loads(command("tune", *OTHER_METRIC, "steps=60", "timing=off", "--json").out)
@@ -140,6 +138,7 @@ def test_decades_go_around_the_choice(search: pd.DataFrame) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_each_problem_of_a_search_has_a_best_of_its_own(command: Callable[..., Any]) -> None:
     """Targets are problems: the easy one does not win against the other, in tune as in show; equal methods tie."""
     words = ("objective=notebook_manual", "optimizer=momentum", "optimizer.momentum=0", "impl=manual,torch")

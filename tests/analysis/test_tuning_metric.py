@@ -258,7 +258,7 @@ def test_no_miss_outranks_a_hit_and_nothing_unsound_a_miss(rows: list[dict[str, 
 
 def test_a_hydra_job_returns_its_metric(command: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a sweeper of anybody's gets from a job is the metric of the cell's best configuration."""
-    from gdbench.sweeps.hydra_task import HydraTask
+    from gdbench.sweeps.single_cell_task import HydraTask
 
     returned: list[float] = []
     inner = HydraTask.__call__

@@ -124,6 +124,7 @@ def test_every_verb_answers_in_json(once: Callable[..., Path], command: Callable
     assert json.loads(done.out) == {"removed": [folder]}
 
 
+@pytest.mark.slow
 def test_outputs_means_the_same_everywhere(once: Callable[..., Path], command: Callable[..., Any]) -> None:
     """Every verb that reads sweeps finds them by name in --outputs DIR, and writes what is made of several there."""
     folder = once("-m lr=0.1,0.2 steps=5 timing=off --quiet name=mine outputs=elsewhere")
@@ -251,6 +252,7 @@ def test_show_tells_the_columns_and_the_configuration(command: Callable[..., Any
     assert "_target_: gdbench.optimizers.adam" in done.out
 
 
+@pytest.mark.slow
 def test_show_takes_a_sweep_kept_elsewhere(command: Callable[..., Any]) -> None:
     """The line that a sweep ends with is a command that works, also where outputs= led elsewhere."""
     done = command("-m", "lr=0.1,0.2", "timing=off", "outputs=else/where")

@@ -469,6 +469,7 @@ assert "torch" not in sys.modules
 """
 
 
+@pytest.mark.slow
 def test_a_mistake_and_a_completion_do_not_wait_for_torch(shell: Callable[..., Any]) -> None:
     """Neither a word that is refused, nor the shell's completion, nor gdbench.<TAB> in Python's shell loads torch."""
     done = shell("-c", UNLOADED.format(lines=MISTAKES), real=True)

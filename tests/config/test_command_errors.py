@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import shlex
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -40,7 +42,7 @@ MISTAKES = {
     "seed=0.5": "seed=0.5 must be a whole number from 0",
     # names
     "optimizer=Adam": "optimizer=Adam is not known. Did you mean adam? All: python -m gdbench list optimizers",
-    "optimizer=torch.optim.Adam": "optimizer=torch.optim.Adam is not known. Did you mean adam?",
+    "optimizer=torch.optim.adam.Admm": "optimizer=torch.optim.adam.Admm is the name of no class that can be imported",
     "objective=Rosenbrock": "objective=Rosenbrock is not known. Did you mean rosenbrock?",
     "impl=pytorch": "impl=pytorch is not known. Did you mean torch?",
     "impl=true": "impl=true is not known.",
@@ -269,23 +271,30 @@ def test_an_anchor_that_holds_itself_is_named_with_its_file(
     assert (done.code, done.err) == (2, f"gdbench: {file} {words}\n")
 
 
-class Mine(torch.optim.SGD):
-    """An optimizer of one's own."""
+def make_local_class() -> type:
+    """An optimizer of one's own that no module has."""
+
+    class Local(torch.optim.SGD):
+        pass
+
+    return Local
 
 
 @pytest.mark.parametrize("begin", [gdbench.run, gdbench.sweep, gdbench.tune])
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"optimizer": Mine}, "optimizer=Mine is a Python class, and optimizer= takes a name, that of a YAML file"),
-        ({"optimizer": ["gd", Mine]}, "{_target_: test_command_errors.Mine}' and 'default_lr: 0.01'; then write"),
-        ({"optimizer": Mine}, 'optimizer="mine", config_dir="mine". All: python -m gdbench list optimizers'),
-        ({"optimizer": torch.optim.AdamW}, 'takes a name: write optimizer="adamw", impl="torch". All: '),
-        ({"optimizer": lambda points: None}, "mine/optimizer/name.yaml the three lines 'manual: null'"),
+        ({"optimizer": make_local_class()}, "and optimizer= takes a name, or a class that can be imported again"),
+        (
+            {"optimizer": ["gd", make_local_class()]},
+            "such as mine.py, and give optimizer=mine.Local after",
+        ),
+        ({"optimizer": lambda points: None}, "give optimizer=mine.NAME after import mine. All: python -m gdbench list"),
+        ({"optimizer": 3 + 4j}, "optimizer=complex is a Python object, and optimizer= takes a name"),
         ({"schedule": len}, "schedule=len is a Python function, and schedule= takes a name. Allowed: constant, cosine"),
         ({"objective": ["quadratic", len]}, "objective=len is a Python function, and objective= takes a name, or"),
     ],
-    ids=["class", "list", "path", "torch", "lambda", "builtin", "function"],
+    ids=["class", "list", "lambda", "object", "builtin", "function"],
 )
 def test_a_python_object_in_place_of_a_name_is_one_line(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, begin: Callable[..., Any], given: dict[str, Any], words: str
@@ -300,22 +309,17 @@ def test_a_python_object_in_place_of_a_name_is_one_line(
     assert not list(tmp_path.iterdir())
 
 
-def test_the_lines_that_a_message_gives_make_the_class_known(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """What the message says to write for a class of one's own runs it."""
+def test_what_a_message_says_to_write_makes_the_class_known(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A class in a file of its own, as the message says, is given by itself."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(gdbench.UsageError) as refusal:
-        gdbench.run(optimizer=Mine)
-    message = str(refusal.value).replace("test_command_errors", "own_classes")
-    file = re.search(r"give (\S+) the three lines", message)
-    lines = re.search(
-        r"lines '(.*?)', '(.*?)' and '(.*?)'; then write optimizer=\"(\w+)\", config_dir=\"(\w+)\"", message
-    )
-    assert file
-    assert lines
-    Path(file[1]).parent.mkdir(parents=True)
-    Path(file[1]).write_text("\n".join(lines.groups()[:3]))
-    Path("mine/own_classes.py").write_text("import torch\n\n\nclass Mine(torch.optim.SGD):\n    pass\n")
-    runs = gdbench.run(optimizer=lines[4], config_dir=lines[5], steps=3, timing="off")
+        gdbench.run(optimizer=make_local_class())
+    found = re.search(r"such as (mine)\.py, and give optimizer=mine\.(Local)", str(refusal.value))
+    assert found
+    (tmp_path / f"{found[1]}.py").write_text(f"import torch\n\n\nclass {found[2]}(torch.optim.SGD):\n    pass\n")
+    monkeypatch.delitem(sys.modules, found[1], raising=False)
+    runs = gdbench.run(optimizer=getattr(importlib.import_module(found[1]), found[2]), steps=3, timing="off")
 
-    assert runs["impl"].tolist() == ["torch"]
+    assert runs["optimizer"].tolist() == ["mine.Local"]
     assert runs["status"].tolist() == ["budget"]

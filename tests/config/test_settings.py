@@ -155,6 +155,7 @@ def test_swept_setting_is_seen_in_tune(name: str, tmp_path: Path) -> None:
     assert shown(render_tuning(winners, tmp_path, 400)).count("momentum") >= 1
 
 
+@pytest.mark.slow
 def test_a_swept_scale_is_shown_as_such_wherever_its_lr_is(command: Callable[..., Any], tmp_path: Path) -> None:
     """Of lr_scale=0.5,1 table, best, verdict, list of sweeps, tune and its table name the scale beside the lr."""
     words = ("objective=quadratic", "optimizer=gd", "lr=null", "timing=off", f"outputs={tmp_path}")

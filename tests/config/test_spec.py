@@ -40,7 +40,7 @@ def config(**changed: Any) -> dict[str, Any]:
         "device": "cpu",
         "target": 1e-6,
         "target_loss": None,
-        "target_metric": None,
+        "target_metric": "auto",
         "judge_every": "auto",
         "max_seconds": None,
         "max_sweep_seconds": None,

@@ -176,9 +176,7 @@ def test_a_strangers_sweep_of_ours_alone_goes_on(
 
 @pytest.mark.parametrize(
     "tag",
-    representatives(
-        ["!!python/object/apply:os.system", "!!python/name:os.system"], ["!!python/object/apply:os.system"]
-    ),
+    representatives(["python/object/apply:os.system", "python/name:os.system"], ["python/object/apply:os.system"]),
 )
 def test_a_configuration_is_read_as_data(
     shared: Path, command: Callable[..., Any], tag: str, recwarn: pytest.WarningsRecorder
@@ -192,6 +190,7 @@ def test_a_configuration_is_read_as_data(
     assert not Path(RAN).exists()
 
 
+@pytest.mark.slow
 def test_only_what_conf_names_is_called_for_contours(shared: Path, recwarn: pytest.WarningsRecorder) -> None:
     """Of all that can be seen under gdbench.objectives, a report calls the factories of conf/objective and no more."""
     row = pd.Series({"cell": 0, "sweep": f"{shared.parent.name}/{shared.name}"})

@@ -120,6 +120,7 @@ def test_autoreload_is_a_reload(tmp_path: Path) -> None:
 HELD = ("data", "closure", "start", "minimum")
 
 
+@pytest.mark.slow
 def test_a_data_file_that_changes_makes_its_cell_stale(tmp_path: Path) -> None:
     """Wherever an objective puts what it reads from a file, its cell runs again when the file has changed."""
     mine = folder_of(tmp_path / "mine", 1.0)

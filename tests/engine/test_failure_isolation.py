@@ -25,11 +25,7 @@ from gdbench.optimizers import Hyper, Method
 from gdbench.optimizers.sgd import gd
 from gdbench.results.columns import is_exact
 
-
-@pytest.fixture(autouse=True)
-def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Outputs go to a folder of the test."""
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("own_folder")
 
 
 def sweep(*objective: Any, **asked: Any) -> pd.DataFrame:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,11 +10,7 @@ import torch
 import gdbench
 from gdbench.results.columns import COLUMNS
 
-
-@pytest.fixture(autouse=True)
-def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Outputs go to a folder of the test."""
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("own_folder")
 
 
 def sweep(*objective: Any, **asked: Any) -> Any:
@@ -94,10 +89,10 @@ def test_a_run_that_could_not_be_had_keeps_its_key() -> None:
         for device in ("cuda", "cuda:0")
         for lr in (1.0, None)
     ]
-    elsewhere = pd.concat(tables).query("optimizer == 'lbfgs' and device != 'cpu'")
+    unavailable = pd.concat(tables).query("optimizer == 'lbfgs' and device != 'cpu'")
 
-    assert len(elsewhere) == len(tables)
-    assert elsewhere["run_id"].nunique() == 1
+    assert len(unavailable) == len(tables)
+    assert unavailable["run_id"].nunique() == 1
 
 
 def test_equal_seeds_are_equal_runs_and_other_seeds_others() -> None:

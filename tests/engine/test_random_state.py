@@ -232,6 +232,7 @@ def test_compiled_draws_are_unavailable(drawing: Path) -> None:
     assert "draws at random (torch), which a compiled graph does otherwise" in runs.error[0]
 
 
+@pytest.mark.slow
 def test_the_users_generators_are_as_they_were(drawing: Path, command: Callable[..., Done]) -> None:
     """A sweep that draws, on the command line or from Python, leaves the generators of the process as they were."""
     words = ("objective=drawn_data", "optimizer=made", "lr=0.01", "steps=5", "timing=off")

@@ -316,6 +316,7 @@ def test_gradients_are_on_whatever_the_caller_has_set(tmp_path: Path, monkeypatc
         assert runs["status"].tolist() == ["budget"]
 
 
+@pytest.mark.slow
 def test_a_factory_that_sets_the_default_dtype_sets_it_for_its_own_cell(folder: Path) -> None:
     """Its own cell computes 1.1 in float64, first or second of a sweep; another cell computes it in float32."""
     before, exact, rounded = read_settings(), 2 * 1.1, 2 * float(np.float32(1.1))

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 from support.cells import Tiny, parabola, plain, small
-from support.tiers import representatives
 from torch import Tensor
 
 import gdbench
@@ -140,6 +139,7 @@ def chaotic() -> Objective:
     return Objective(fn=fn, start=torch.tensor(0.3, dtype=torch.float64), laned=True, minimum=-2.0)
 
 
+@pytest.mark.slow
 def test_chaos_is_no_fault() -> None:
     """Where rounding decides a run, lanes part from it alone, and its times stand."""
     answer = run_cell(small(chaotic(), lr=[1.0, 0.999], steps=300, seconds=1.0), Clock(Ticks(), lambda: None))
@@ -150,10 +150,8 @@ def test_chaos_is_no_fault() -> None:
     assert answer.columns["timed"].all()
 
 
-GRIDS = [(torch.float64, 3), (torch.float32, 8), (torch.float64, 8)]
-
-
-@pytest.mark.parametrize(("dtype", "count"), representatives(GRIDS, GRIDS[:1]))
+@pytest.mark.slow
+@pytest.mark.parametrize(("dtype", "count"), [(torch.float64, 3), (torch.float32, 8), (torch.float64, 8)])
 def test_a_grid_of_heavy_balls_is_timed(dtype: torch.dtype, count: int) -> None:
     """On Rosenbrock's function, at step sizes from tame to wild, no run in lanes loses its times."""
     rates = np.geomspace(1e-5, 2e-3, count)

@@ -68,6 +68,7 @@ def test_sys_exit_fails_a_run_and_no_sweep(folder: Path, command: Callable[..., 
     assert "SystemExit: enough" in done.out
 
 
+@pytest.mark.slow
 def test_sys_exit_of_an_optimizer_fails_its_run(folder: Path, command: Callable[..., Any]) -> None:
     """The same of a user's step, by hand and as a class of torch.optim's interface."""
     words = ("objective=beale", "optimizer=stepped", "impl=manual,torch")
@@ -76,6 +77,7 @@ def test_sys_exit_of_an_optimizer_fails_its_run(folder: Path, command: Callable[
     assert gdbench.load().set_index("impl")["error"].to_dict() == {"manual": "SystemExit: 3", "torch": "SystemExit: 4"}
 
 
+@pytest.mark.slow
 def test_sys_exit_in_one_cell_leaves_the_others(folder: Path, command: Callable[..., Any]) -> None:
     """The cells beside one whose objective calls sys.exit have their results."""
     done = command("--config-dir", str(folder), "-m", "objective=at_once,beale", "lr=0.01", "steps=5", "timing=off")

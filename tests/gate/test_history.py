@@ -144,6 +144,7 @@ def test_bisection_of_what_passes_is_refused(tmp_path: Path) -> None:
         bisect_commits(tmp_path, commits, lambda side: "", lambda line: None)
 
 
+@pytest.mark.slow
 def test_the_trend_draws_times_and_what_changed(kept: tuple[Path, list[str]], tmp_path: Path) -> None:
     """A point per commit for times and for the exact measure that changed, a line at the change; on its own page."""
     rows = load_history(kept[0])
@@ -161,6 +162,7 @@ def test_the_trend_draws_times_and_what_changed(kept: tuple[Path, list[str]], tm
     assert not re.search(r"""(src|href)=["']http""", page)
 
 
+@pytest.mark.slow
 def test_a_subject_is_no_html(kept: tuple[Path, list[str]], tmp_path: Path) -> None:
     """The subject of a commit is shown as text, not as HTML."""
     rows = load_history(kept[0]).assign(subject="</script><script>alert(1)</script>")

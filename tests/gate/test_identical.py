@@ -136,6 +136,7 @@ def training(tmp_path: Path) -> Iterator[tuple[SourceTree, list[Series]]]:
     torch.set_num_threads(threads)
 
 
+@pytest.mark.slow
 def test_training_code_is_the_same_as_itself(
     training: tuple[SourceTree, list[Series]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -396,6 +396,7 @@ def test_runs_stay_in_the_domain(impl: str) -> None:
     assert abs(np.array(answer.traces["x"].tolist())).max() == 1
 
 
+@pytest.mark.slow
 def test_compiled_runs_stay_there_too() -> None:
     """A compiled step ends with the projection, in lanes and alone, as an eager one does."""
     told, gd, project = [], factory("gd"), reddi().project

@@ -20,11 +20,7 @@ from gdbench.objectives import Objective
 from gdbench.objectives.point_conversion import convert_point, find_overflow, widest_dtype
 from gdbench.tree import leaves
 
-
-@pytest.fixture(autouse=True)
-def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Outputs go to a folder of the test."""
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("own_folder")
 
 
 def total(x: Any) -> torch.Tensor:

@@ -67,6 +67,7 @@ def test_bits_are_those_of_whole_numbers(seed: int, k: int) -> None:
         assert [number % 2**64 for number in random_bits(torch.tensor(seed), step, 5).tolist()] == expected
 
 
+@pytest.mark.slow
 def test_a_compiler_draws_the_same() -> None:
     """Bits drawn by inductor's kernels are the eager ones: products wrap around there too."""
     draw = torch.compile(partial(random_bits, count=7), fullgraph=True)

@@ -153,6 +153,7 @@ def test_all_implementations_agree() -> None:
     assert theirs == pytest.approx(ours, rel=1e-9)
 
 
+@pytest.mark.slow
 def test_compiled_steps_agree(monkeypatch: pytest.MonkeyPatch) -> None:
     """So do compiled steps."""
     from gdbench.engine.compile import program as compiled

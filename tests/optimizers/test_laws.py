@@ -276,10 +276,8 @@ def test_compiled_is_manual(optimizer: str, name: str) -> None:
     assert apart(bare, ours[-1], ours[0]) <= TOLERANCE[F32]
 
 
-@pytest.mark.parametrize(
-    ("optimizer", "name"),
-    representatives([("armijo", "rosenbrock"), ("momentum", "notebook_matrix")], [("armijo", "rosenbrock")]),
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("optimizer", "name"), [("armijo", "rosenbrock"), ("momentum", "notebook_matrix")])
 def test_compiled_lanes_are_manual_ones(optimizer: str, name: str) -> None:
     """Through the runner lanes in compiled strides have the statuses of eager ones, and first hits within one step."""
     rates = rate(optimizer, name) * np.array([1.0, 0.5, 0.1])

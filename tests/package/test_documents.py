@@ -32,6 +32,7 @@ CHECKED = {
     "gate bisect": "many revisions: tests/gate/test_history.py",
     "gate history": "as before",
     "sweeps --sql": "DuckDB: tests/results/test_sweep_list.py",
+    "tune experiment=training_comparison": "minutes: tests/sweeps/test_training_selection.py",
     "tune objective=rosenbrock optimizer=gd,momentum,adam steps=3000": "27 CPU s: tests/sweeps/test_tuning.py",
 }
 """What README says without room for a remark, and where it is carried out."""

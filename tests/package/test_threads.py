@@ -21,11 +21,7 @@ from omegaconf import OmegaConf
 
 import gdbench
 
-
-@pytest.fixture(autouse=True)
-def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Outputs go to a folder of the test."""
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("own_folder")
 
 
 def ask(number: int, **settings: Any) -> pd.DataFrame:

@@ -141,6 +141,7 @@ def test_no_chart_is_an_empty_box(own: pd.DataFrame, rates: pd.DataFrame, tmp_pa
                 draw(lost)
 
 
+@pytest.mark.slow
 def test_a_profile_without_a_step_says_why(tmp_path: Path) -> None:
     """One optimizer, one problem, and one lr with which none stays at a target: each flat view says what it is."""
     runs = gdbench.sweep(
@@ -186,7 +187,9 @@ def twelve(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
     )
 
 
-@pytest.mark.parametrize("draw", [gdbench.plot.convergence, gdbench.plot.trajectory])
+@pytest.mark.parametrize(
+    "draw", representatives([gdbench.plot.convergence, gdbench.plot.trajectory], [gdbench.plot.trajectory])
+)
 def test_many_values_of_a_number_have_colours_in_their_order(twelve: pd.DataFrame, draw: Callable[..., Any]) -> None:
     """Twelve lrs have twelve colours, from dark to light in the order of the lrs; several methods differ by dash."""
     runs = twelve
@@ -268,6 +271,7 @@ def test_charts_of_what_load_returns_and_of_some_rows(rates: pd.DataFrame, name:
     assert CHARTS[name](loaded[(loaded["dtype"] == "float64") & (loaded["lr"] < 0.1)]).to_dict()
 
 
+@pytest.mark.slow
 def test_charts_of_what_tune_returns(tmp_path: Path) -> None:
     """The winners of a search have paths, which its trials have not, and can be drawn; so can all that it tried."""
     winners = gdbench.tune(
@@ -359,6 +363,7 @@ def test_seeds_are_a_band_where_no_minimum_is_known(tmp_path: Path) -> None:
     assert "area" in str(chart)
 
 
+@pytest.mark.slow
 def test_a_panel_without_a_line_says_so(tmp_path: Path) -> None:
     """Where no run stays at the target of one problem of several, its panel holds a word, in a notebook and a page."""
     runs = gdbench.sweep(

@@ -55,6 +55,7 @@ def test_every_verb_is_tried() -> None:
     assert {words.partition(" ")[0] for words in WORDS} >= set(VERBS)
 
 
+@pytest.mark.slow
 def test_every_verb_prints_wherever_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each verb ends as it does in UTF-8, and what the encoding lacks comes as an escape."""
     monkeypatch.chdir(tmp_path)

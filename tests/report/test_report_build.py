@@ -309,6 +309,7 @@ def test_charts_for_a_notebook(sweep: Path, name: str) -> None:
 # ----------------------------------------------------------------------------------------------------- comparing
 
 
+@pytest.mark.slow
 def test_a_sweep_compared_with_itself_is_the_same(sweep: Path, command: Callable[..., Any]) -> None:
     """Nothing differs, and nothing is in one of them alone."""
     folder = str(small(sweep))
@@ -480,6 +481,7 @@ def test_the_page_works_in_a_browser(written: Path, browser: Any) -> None:
     assert errors == []
 
 
+@pytest.mark.slow
 def test_a_tooltip_writes_numbers_as_the_tables_do() -> None:
     """Each kind of number has, in Vega's expressions, the text that a table's cell has; one format for one thing."""
     random = np.random.default_rng(0)

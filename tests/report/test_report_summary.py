@@ -48,6 +48,7 @@ def test_a_report_ends_with_its_verdict_and_the_place_of_its_page(
     assert lines[-1] == f"Open in a browser (--open): {page}"
 
 
+@pytest.mark.slow
 def test_each_pair_of_sweeps_has_a_comparison_of_its_own(three: list[Path], command: Callable[..., Any]) -> None:
     """A second comparison leaves the first as it is; the same pair again is written to the same place."""
     pages = []
@@ -86,6 +87,7 @@ def test_sweeps_elsewhere_of_one_name_are_told_apart(three: list[Path]) -> None:
     assert output_folder("report", [Path("n" * 200)]) != output_folder("report", [Path("n" * 201)])
 
 
+@pytest.mark.slow
 def test_a_long_verdict_is_cut_with_a_count(monkeypatch: pytest.MonkeyPatch, three: list[Path], command: Any) -> None:
     """Of many sentences a terminal shows the first, and says how many more the report has."""
     monkeypatch.setattr("gdbench.report.terminal.report_summary.MAX_SENTENCES", 1)
@@ -103,6 +105,7 @@ def test_open_without_a_page_is_refused(three: list[Path], command: Callable[...
     assert "--open shows the page, and --format md writes none: add html, or leave out --open." in done.err
 
 
+@pytest.mark.slow
 def test_a_comparison_without_hits_names_what_it_goes_by(three: list[Path], command: Callable[..., Any]) -> None:
     """Where no run reached a target, nothing is said of gradients: gaps decided."""
     for name, lr in {"d": 1e-6, "e": 2e-6}.items():

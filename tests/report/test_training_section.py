@@ -153,6 +153,7 @@ def test_other_runs_have_no_training_section(outputs: Path, tmp_path: Path) -> N
     assert "Targets and precision" in [section.title for section in both.sections]
 
 
+@pytest.mark.slow
 def test_without_traces_the_table_remains(outputs: Path) -> None:
     """With trace=none there are no curves, and the table has its numbers from the runs."""
     inputs = read_inputs([outputs])

@@ -73,6 +73,7 @@ def zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
     time.tzset()
 
 
+@pytest.mark.slow
 def test_the_order_is_the_same_in_every_time_zone(command: Callable[..., Any], zone: Callable[[str], None]) -> None:
     """Of a sweep in Tokyo and a later one in Honolulu, whose folder is of the day before, the later is the newest."""
     for name in ("Asia/Tokyo", "Pacific/Honolulu"):

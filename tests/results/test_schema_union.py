@@ -334,6 +334,7 @@ def read_all(made: Path, command: Callable[..., Any], count: int) -> None:
         assert done.out
 
 
+@pytest.mark.slow
 def test_what_cannot_be_read_is_named_and_skipped(made: Path, command: Callable[..., Any]) -> None:
     """Of thirty sweeps of mixed kinds and versions, three are broken: every verb reads all rows of the others."""
     read_all(made, command, 30)

@@ -245,6 +245,7 @@ def test_traces_hold_points_where_they_are_small(sweeps: Path) -> None:
     assert len(big) == 3
 
 
+@pytest.mark.slow
 def test_a_place_is_named_in_many_ways(sweeps: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder of folders, one folder, a file, a pattern, and a list of them all load, each sweep once."""
     first, second = sorted(sweeps.glob("*/*"))
@@ -349,6 +350,7 @@ def test_a_constant_is_stored_as_its_column(tmp_path: Path) -> None:
         assert read[name][3:].isna().all(), name
 
 
+@pytest.mark.slow
 def test_a_sweep_without_rows_says_how_to_go_on(command: Callable[..., Any]) -> None:
     """Of a sweep in which no cell has ended a verb says that it runs, or that it was interrupted, and what to write."""
     command("optimizer=gd,adam", "steps=2", "timing=off", "--quiet")

@@ -281,6 +281,7 @@ def test_folders_that_change_vanish_or_come_are_noticed(outputs: Path) -> None:
     assert counts() == {f"{first.parent.name}/{first.name}": 5, "from_elsewhere/theirs": 1}
 
 
+@pytest.mark.slow
 def test_many_small_changes_leave_few_files(outputs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Sweeps that come one after the other are gathered in few files of the index, and all are there."""
     monkeypatch.setattr("gdbench.results.index.MAX_SMALL_SEGMENTS", 2)

@@ -21,7 +21,6 @@ from typing import Any
 
 import pytest
 from support.processes import Done, Process, Processes, Streams
-from support.tiers import representatives
 
 import gdbench
 from gdbench.errors import format_install_command
@@ -203,9 +202,10 @@ def test_an_interrupted_export_goes_on(server: str, few: Path, monkeypatch: pyte
     assert all(len(found[run.id].data.params) == len(run.params) for run in told.runs)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not find_spec("mlflow"), reason="mlflow is not installed")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's own, of SQLAlchemy
-@pytest.mark.parametrize(("owner", "kept"), representatives([("new", "wal"), ("old", "delete")], [("new", "wal")]))
+@pytest.mark.parametrize(("owner", "kept"), [("new", "wal"), ("old", "delete")])
 def test_a_store_that_is_a_file_keeps_the_journal_it_has(
     few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owner: str, kept: str
 ) -> None:

@@ -24,6 +24,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_path_from_home_is_in_the_home_folder(command: Callable[..., Any], home: Path, own: Path) -> None:
     """Every place that takes a path means the home folder by ~, and none makes a folder of that name."""
     own.rename(home / "own")

@@ -40,6 +40,7 @@ _PROMISES = {
     "optimizer=momentum optimizer.momentum=0.5,0.9,0.99 dtype=float32,float64": ("6 runs", "float64"),
     "objective=mlp optimizer=adam seed=0,1,2,3 timing=off": ("4 runs",),
     "list objectives": ("rosenbrock ", "bbob_f01_sphere"),
+    "list optimizers adam": ("default lr", "optimizer.beta1", "torch.optim.Adam(torch)"),
     "list columns": ("steps_to_target", "final_gap"),
     "show": ("Best", "Files: outputs/"),
     "show dac917": ("# configuration", "# command that repeats it", GDBENCH),
@@ -99,6 +100,10 @@ _PROMISES = {
     ),
     "list objectives --config-dir mine": ("shifted_quartic ",),
     "--config-dir mine -m timing=off lr=null optimizer=averaged_signs,signum optimizer.momentum=0.5,0.9": ("4 runs",),
+    "optimizer=torch.optim.AdamW,adam impl=torch optimizer.weight_decay=0.0 lr=0.01,0.1 timing=off": (
+        "4 runs",
+        "torch.optim.AdamW",
+    ),
     "--config-dir mine -m optimizer=halved,gd impl=torch lr=0.1 timing=off": ("2 runs", "halved"),
     "--config-dir mine optimizer=plain lr=0.1 timing=off": ("1 run", "plain"),
     # docs/how-to/training.md
@@ -108,6 +113,11 @@ _PROMISES = {
     " 'optimizer.groups={no_decay:{weight_decay:0.0}}'": ("1 run", "adamw"),
     "-m objective=digits_mlp optimizer=adam,momentum lr=0.01 seed=0,1,2 steps=200 timing=off judge_every=20"
     " 'target_metric=\"held_out.accuracy>=0.95\"'": ("6 runs", "held-out accuracy"),
+    "tune objective=digits_mlp optimizer=momentum,adam seed=0,1,2 steps=200 judge_every=20 timing=off"
+    " lr=1e-3,3e-3,1e-2,3e-2,1e-1 metric=held_out.accuracy": (
+        "tuned for the highest held-out accuracy",
+        "test accuracy",
+    ),
     # docs/how-to/trackers.md
     "lr=0.01,0.1 timing=off name=first tracker=tensorboard": ("2 runs",),
     "lr=0.01,0.1,0.3 timing=off name=second": ("3 runs",),

@@ -22,10 +22,7 @@ def sphere(x: torch.Tensor) -> torch.Tensor:
     return (x**2).sum()
 
 
-@pytest.fixture(autouse=True)
-def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Outputs go to a folder of the test."""
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("own_folder")
 
 
 SAME: dict[str, dict[str, Any]] = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,11 +12,7 @@ import gdbench
 from gdbench.sweeps.search_axes import Listed, Span
 from gdbench.sweeps.search_budget import choose_trials, fewest_trials, first_points
 
-
-@pytest.fixture(autouse=True)
-def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Outputs go to a folder of the test."""
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("own_folder")
 
 
 @pytest.mark.parametrize("metric", representatives(["steps_to_target", "final_loss"], ["final_loss"]))

@@ -94,6 +94,7 @@ def test_studies_repeat_themselves(command: Callable[..., Any], sampler: str, tr
     assert first == second != third
 
 
+@pytest.mark.slow
 def test_a_trial_that_fails_neither_stops_nor_wins(command: Callable[..., Any], own: Path) -> None:
     """The default sampler goes on past a trial that raises and one that is not to be had, and the best is sound."""
     words = ("objective=raises,bowl", "optimizer=gd,lbfgs", "impl=manual", "lr=0.1", "steps=5", "metric=final_loss")
@@ -139,6 +140,7 @@ def test_the_metric_is_what_the_study_seeks(command: Callable[..., Any], metric:
     assert best()["best_value"] == gdbench.load()[metric].min()
 
 
+@pytest.mark.slow
 def test_time_can_be_a_metric(command: Callable[..., Any]) -> None:
     """metric=time_to_target takes the timed seconds, and asks for a clock."""
     words = ["-m", "hydra/sweeper=optuna", "lr=0.1,0.4", "metric=time_to_target", "hydra.sweeper.n_trials=2"]
@@ -150,6 +152,7 @@ def test_time_can_be_a_metric(command: Callable[..., Any]) -> None:
     assert best()["best_value"] == gdbench.load()["time_to_target_s"].min()
 
 
+@pytest.mark.slow
 def test_seeds_are_repeats_of_a_trial(command: Callable[..., Any]) -> None:
     """seed=0,1,2 makes three lanes of each trial, and the median of them is its value."""
     words = [LR, "seed=0,1,2", "start_noise=1.0", "metric=final_loss", "hydra.sweeper.n_trials=5", "--quiet"]

@@ -16,6 +16,7 @@ import pandas as pd
 import pyarrow
 import pytest
 from support.processes import Processes
+from support.tiers import count_examples, representatives
 
 import gdbench
 from gdbench.results import sweep_folder
@@ -325,7 +326,7 @@ def test_a_part_that_cannot_be_read_is_skipped_with_a_warning(folder: Path) -> N
     assert set(runs["cell"]) == {0, 2, 3}
 
 
-@pytest.mark.parametrize("files", [["runs"], ["runs", "traces"]])
+@pytest.mark.parametrize("files", representatives([["runs"], ["runs", "traces"]], [["runs", "traces"]]))
 def test_a_gathering_that_was_cut_off_is_made_up_for(
     command: Callable[..., Any], folder: Path, files: list[str]
 ) -> None:
@@ -424,7 +425,7 @@ def test_imports_are_read_off_the_text_as_a_parser_finds_them(tmp_path: Path) ->
     """Of our own files, of pyarrow's, which are others', and of unusual forms no import is missed."""
     (tmp_path / "unusual.py").write_text(UNUSUAL)
     files = [*Path(gdbench.__file__).parent.rglob("*.py"), *Path(pyarrow.__file__).parent.glob("*.py")]
-    for path in [*files, tmp_path / "unusual.py"]:
+    for path in [*files[:: count_examples(8, 1)], tmp_path / "unusual.py"]:
         name = f"some.package.of.{path.stem}"
         package = name if path.name == "__init__.py" else "some.package.of"
 
@@ -449,6 +450,7 @@ def test_a_plan_runs_nothing(command: Callable[..., Any], folder: Path) -> None:
     assert {file: file.stat().st_mtime_ns for file in Path().rglob("*")} == before
 
 
+@pytest.mark.slow
 def test_a_plan_of_a_new_sweep_tells_its_time(command: Callable[..., Any], folder: Path) -> None:
     """Cells like earlier ones have a time, also at another size; a single cell can be planned too."""
     rows = json.loads(command("--dry-run", *WORDS, "--json").out)

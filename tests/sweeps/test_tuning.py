@@ -24,11 +24,7 @@ from gdbench.report.terminal.tuning import render_tuning
 from gdbench.results.columns import COLUMNS
 from gdbench.results.statuses import SOUND
 
-
-@pytest.fixture(autouse=True)
-def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Outputs go to a folder of the test."""
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("own_folder")
 
 
 def winner(**asked: Any) -> pd.Series:
@@ -104,6 +100,7 @@ def test_a_diverged_run_never_wins() -> None:
     assert pd.isna(found["lr"])
 
 
+@pytest.mark.slow
 def test_the_order_of_the_optimizers_does_not_matter(silent: pd.DataFrame) -> None:
     """Each row is tuned on its own: another order gives the same winners."""
     back = gdbench.tune(optimizer=["adam", "gd"], points=3, trials=6)
@@ -116,7 +113,8 @@ def test_the_order_of_the_optimizers_does_not_matter(silent: pd.DataFrame) -> No
     pd.testing.assert_frame_equal(silent[same], back[same])
 
 
-@pytest.mark.parametrize("dtypes", representatives(["float64", "float32,float64"], ["float64"]))
+@pytest.mark.slow
+@pytest.mark.parametrize("dtypes", ["float64", "float32,float64"])
 def test_commas_make_a_row_each(dtypes: str) -> None:
     """Every combination of objective, optimizer and dtype is tuned, grouped by objective and dtype, the best first."""
     asked = {"objective": ["notebook_manual", "quadratic"], "dtype": dtypes.split(",")}
@@ -228,6 +226,7 @@ def test_no_edge_where_there_is_nothing_beyond() -> None:
     assert "smaller" not in found["edges"]
 
 
+@pytest.mark.slow
 def test_lr_scale_is_tuned_too() -> None:
     """A multiple of 1/L is tuned as lr is: 2 / (1 + mu / L) of it is best; lr=null is understood."""
     asked = {"lr_scale_of": "L", "lr_scale": "tag(log,interval(0.01,10))", "objective.smoothness": 50.0}
@@ -254,6 +253,7 @@ def test_listed_values_are_chosen_from() -> None:
 # --------------------------------------------------------------------------------------------------- seeds and time
 
 
+@pytest.mark.slow
 def test_several_seeds_are_worth_their_median() -> None:
     """With seeds the metric is the median over them, and every run of them is a row."""
     winners = gdbench.tune("quadratic", start_noise=0.5, seed=[0, 1, 2], metric="final_loss", steps=60, points=11)
@@ -343,6 +343,7 @@ def test_a_function_of_ones_own_can_be_tuned() -> None:
 # --------------------------------------------------------------------------------------------------- the command line
 
 
+@pytest.mark.slow
 def test_the_command_line_and_python_find_the_same(command: Callable[..., Any]) -> None:
     """``tune`` prints as JSON what gdbench.tune returns."""
     done = command("tune", "optimizer=gd,adam", "points=5", "trials=8", "steps=5", "metric=final_loss", "--json")
@@ -355,6 +356,7 @@ def test_the_command_line_and_python_find_the_same(command: Callable[..., Any]) 
     assert list(rows[0]) == list(winners)
 
 
+@pytest.mark.slow
 def test_quiet_leaves_only_the_files(command: Callable[..., Any]) -> None:
     """--quiet prints nothing; the runs are on disk."""
     assert command("tune", "--quiet", "points=5", "trials=8") == (0, "", "")
@@ -374,6 +376,7 @@ def test_the_command_of_a_winner_repeats_it(command: Callable[..., Any], own: Pa
     assert again["final_loss"][0] == gdbench.load("outputs")["final_loss"].min()
 
 
+@pytest.mark.slow
 def test_progress_is_a_line_a_row(command: Callable[..., Any]) -> None:
     """Without a terminal stderr has a line for each row that was tuned, and no colour is anywhere."""
     done = command("tune", "optimizer=gd,adam", "points=3", "trials=5", "steps=20")

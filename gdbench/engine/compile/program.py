@@ -20,7 +20,7 @@ import torch.utils.cpp_extension  # inductor's, and it takes a finder from sys.m
 from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
-from gdbench.engine.compile.state_kinds import GraphBuilder, RunOrigin, Stage, StateKind, describe_inputs
+from gdbench.engine.compile.graph_builder import GraphBuilder, RunOrigin, Stage, StateKind, describe_inputs
 from gdbench.engine.compile.state_structure import assemble, describe_form, list_tensors
 from gdbench.engine.compile.step_code import (
     ObservePoint,
@@ -105,9 +105,9 @@ class Program:
                 x = tree_map_only(Tensor, copy_contiguous, x)
             stage = ready.get((id(oracle.fn), id(kind)))  # the graph keeps fn alive, so that no other can have this id
             if stage is None:
-                walk = GraphBuilder(make, numbers, oracle, partial(make_step, make, oracle), self.backend)
+                builder = GraphBuilder(make, numbers, oracle, partial(make_step, make, oracle), self.backend)
                 at = StepInputs(x, count, hyper, inner, None, None, oracle.seeds)
-                stage = self._enter(walk, (id(oracle.fn), structure), kind, at, origin)
+                stage = self._enter(builder, (id(oracle.fn), structure), kind, at, origin)
                 ready[id(oracle.fn), id(kind)] = stage
             x, count, inner, _, seen = stage.graph(x, count, hyper, inner, None, None, oracle.seeds)
             return x, CompiledState(count, hyper, inner, stage.after), seen
@@ -133,9 +133,9 @@ class Program:
             stage = ready.get((id(oracle.fn), count, id(kind)))
             if stage is None:
                 code = partial(make_steps, make, oracle, look=look, count=count)
-                walk = GraphBuilder(make, numbers, oracle, code, self.backend, laned=True, count=count)
+                builder = GraphBuilder(make, numbers, oracle, code, self.backend, laned=True, count=count)
                 stage = self._enter(
-                    walk, (id(oracle.fn), structure, count, id(look), *describe_inputs(at)), kind, at, origin
+                    builder, (id(oracle.fn), structure, count, id(look), *describe_inputs(at)), kind, at, origin
                 )
                 ready[id(oracle.fn), count, id(kind)] = stage
             x, k, inner, so_far, seen = stage.graph(*at)
@@ -171,14 +171,14 @@ class Program:
         return own, CompiledState(float64(0.0).clone(), hyper, inner, kind, RunOrigin(x, make, numbers, laned))
 
     def _enter(
-        self, walk: GraphBuilder, key: tuple[Any, ...], kind: StateKind, at: StepInputs, origin: RunOrigin | None
+        self, builder: GraphBuilder, key: tuple[Any, ...], kind: StateKind, at: StepInputs, origin: RunOrigin | None
     ) -> Stage:
         """The graph for a state of this kind; other threads that need one wait for the same."""
         with self.compiling:
             if (key, kind) not in self.stages:
                 started = time.perf_counter()
                 with pause_gc():
-                    stages = walk.explore(kind, at, origin, self.kinds)
+                    stages = builder.explore(kind, at, origin, self.kinds)
                 self.stages |= {(key, kind): stage for kind, stage in stages.items()}
                 self.compile_s += time.perf_counter() - started
             return self.stages[key, kind]

@@ -1,34 +1,38 @@
-"""Columns of a training run: last and best value of each metric, test metrics, and the steps to a target metric."""
+"""Columns of a training run: last and best value of each metric, test metrics, selection, and the target metric."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from gdbench.config.search_metric import find_metric_column, is_training_metric
 from gdbench.config.target_metric import TargetMetric
 from gdbench.engine.observations import Observations
 from gdbench.engine.training.judge import TRAIN_LOSS
 from gdbench.engine.training.metric_log import BATCH_LOSS
-from gdbench.engine.training.target_metric import find_reached
+from gdbench.engine.training.target_metric import compute_shortfall, find_reached, list_metrics
 from gdbench.engine.training.training_run import TrainingMetrics
-from gdbench.objectives.training import Training
+from gdbench.objectives.training import LOSS, Training
 
-__all__ = ["make_metric_columns", "make_metric_traces", "replace_target"]
+__all__ = ["make_metric_columns", "make_metric_traces", "make_selection_columns", "replace_target"]
 
 Array = npt.NDArray[Any]
 Columns = dict[str, Array]
 
 
-def make_metric_columns(metrics: TrainingMetrics, training: Training) -> Columns:
-    """``final.NAME`` and ``best.NAME`` of each judged metric, ``final.test.*`` and ``selected.test.*``."""
+def make_metric_columns(metrics: TrainingMetrics, training: Training, target: TargetMetric | None) -> Columns:
+    """``final.NAME`` and ``best.NAME`` of each judged metric, tests', and how near the target came."""
     columns: Columns = {}
     for name, values in metrics.values.items():
         if name == BATCH_LOSS:
             continue
         columns[f"final.{name}"] = values[-1]
         columns[f"best.{name}"] = find_best(values, training.find_sign(name))
+    if target is not None:
+        columns["target_shortfall"] = compute_shortfall(target, metrics.values)
     finite = np.isfinite(metrics.values[TRAIN_LOSS][-1])
     columns |= {f"final.{name}": np.where(finite, values, np.nan) for name, values in metrics.final_test.items()}
     masked: Columns = {name: np.ma.masked_invalid(values) for name, values in columns.items()}
@@ -38,6 +42,22 @@ def make_metric_columns(metrics: TrainingMetrics, training: Training) -> Columns
         masked |= {name: np.ma.masked_invalid(values) for name, values in selected.items()}
         masked["selected_step"] = np.ma.masked_array(metrics.selected_step, nothing)
     return masked
+
+
+def make_selection_columns(
+    training: Training | None, metric: str, has_target: bool, columns: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What ranks the runs of a workload that no target decides, from their columns: the metric, and its value.
+
+    ``metric`` is that of ``metric=``; where it is none of training workloads, the workload's own.
+    """
+    if training is None:
+        return {}
+    directions = {"lower_is_better": ", ".join((LOSS, *sorted(training.lower_is_better)))}
+    name = metric if is_training_metric(metric) else training.selection_metric
+    if has_target or name.removeprefix("final.") not in list_metrics(training):
+        return directions
+    return {**directions, "selection_metric": name, "selection_value": columns.get(find_metric_column(name))}
 
 
 def find_best(values: Array, sign: float) -> Array:

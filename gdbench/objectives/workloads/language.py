@@ -85,6 +85,7 @@ def char_transformer(width: int = 32, heads: int = 4, context: int = 32, batch: 
         **load_windows(length),
         loss=cross_entropy,
         metrics={"accuracy": accuracy},
+        target_metric="held_out.loss<=2.32",
         batch=check_int("batch", batch, least=1),
         source=f"Vaswani et al. 2017, NeurIPS; {SOURCE}",
     )
@@ -127,6 +128,7 @@ def char_gru(width: int = 32, context: int = 16, batch: int = 16) -> Training:
         **load_windows(length),
         loss=cross_entropy,
         metrics={"accuracy": accuracy},
+        target_metric="held_out.loss<=1.47",
         batch=check_int("batch", batch, least=1),
         source=f"Cho et al. 2014, EMNLP; {SOURCE}",
     )
@@ -166,6 +168,7 @@ def zipf_bigram(words: int = 256, exponent: float = 1.0, batch: int = 64) -> Tra
         **split_samples(pairs, 4000, 4000),
         loss=cross_entropy,
         metrics={"accuracy": accuracy},
+        target_metric="held_out.loss<=4.8" if (count, exponent) == (256, 1.0) else None,
         batch=check_int("batch", batch, least=1),
         source="Kunstner and Bach 2025, arXiv 2505.19227",
     )

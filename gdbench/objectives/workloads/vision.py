@@ -39,7 +39,7 @@ def digits_mlp(hidden: int = 64, dropout: float = 0.1, batch: int = 32) -> Train
             nn.Linear(wide, 10),
         )
 
-    return _classify_digits(module, batch)
+    return _classify_digits(module, batch, "held_out.accuracy>=0.963")
 
 
 def digits_cnn(channels: int = 8, batch: int = 32) -> Training:
@@ -60,15 +60,16 @@ def digits_cnn(channels: int = 8, batch: int = 32) -> Training:
             *(nn.Flatten(), nn.Linear(8 * narrow, 10)),
         )
 
-    return _classify_digits(module, batch)
+    return _classify_digits(module, batch, "held_out.accuracy>=0.983")
 
 
-def _classify_digits(module: Callable[[], nn.Module], batch: int) -> Training:
+def _classify_digits(module: Callable[[], nn.Module], batch: int, target: str) -> Training:
     """The workload of a network that classifies the digits."""
     return Training(
         module=module,
         **split_samples(load_digits(), HELD_OUT, HELD_OUT),
         metrics={"accuracy": accuracy},
+        target_metric=target,
         batch=check_int("batch", batch, least=1),
         source=SOURCE,
     )
@@ -95,6 +96,7 @@ def digits_autoencoder(code: int = 8, batch: int = 32) -> Training:
         module=module,
         **split_samples([images], HELD_OUT, HELD_OUT),
         loss=nn.functional.mse_loss,
+        target_metric="held_out.loss<=0.0317",
         batch=check_int("batch", batch, least=1),
         source="Hinton and Salakhutdinov 2006, Science 313:504; data from scikit-learn",
     )
@@ -140,6 +142,7 @@ def digits_vae(hidden: int = 64, code: int = 4, batch: int = 32) -> Training:
         module=lambda: VariationalAutoencoder(wide, size),
         **split_samples([images], HELD_OUT, HELD_OUT),
         loss=compute_evidence_loss,
+        target_metric="held_out.loss<=25.3",
         batch=check_int("batch", batch, least=1),
         source="Kingma and Welling 2014, ICLR, Auto-encoding variational Bayes; data from scikit-learn",
     )

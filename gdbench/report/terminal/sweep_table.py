@@ -27,7 +27,7 @@ from gdbench.results.run_settings import format_distinct
 from gdbench.results.statuses import SOUND
 from gdbench.results.tuned_choices import PASSED_OVER, SPIKE
 
-__all__ = ["STYLES", "explain_marks", "sweep_columns"]
+__all__ = ["STYLES", "explain_marks", "metric_columns", "sweep_columns"]
 
 STYLES = {"target": "green", "diverged": "red", "nonfinite": "red", "failed": "red bold"}
 STYLES |= {"timeout": "yellow", "unavailable": "yellow"}
@@ -90,21 +90,23 @@ def sweep_columns(rows: pd.DataFrame, settings: Sequence[str], per_run: bool, se
         Column("status", [_format_status(row) for row in listed], is_text=True, styles=styles),
         Column("tune", [_format_tuning(row) for row in listed], is_text=True),
         *(Column(header, [cell(row) for row in listed], drop_rank=rank) for header, cell, rank in measured[:2]),
-        *_metric_columns(rows),
+        *metric_columns(rows),
         *(Column(header, [cell(row) for row in listed], drop_rank=rank) for header, cell, rank in measured[2:]),
     ]
 
 
-METRIC_HEADERS = {"final.held_out.": "held-out ", "selected.test.": "test "}
-"""Columns of training runs that are shown: the last value on held-out data, that on test data at the selected step."""
+METRIC_HEADERS = {"best.held_out.": "held-out ", "selected.test.": "test "}
+"""Columns of training runs that are shown: the best value on held-out data, that on test data at the selected step."""
 
 
-def _metric_columns(rows: pd.DataFrame) -> list[Column]:
-    """A column for each metric of a training workload, held-out and test; the loss only where it is all there is."""
+def metric_columns(rows: pd.DataFrame) -> list[Column]:
+    """A column for each metric of a training workload, held-out and test; the loss where it ranks, or alone."""
     shown = []
+    ranks = [rows[name].astype(str) for name in ("selection_metric", "metric") if name in rows]
+    by_loss = any(names.str.endswith("held_out.loss").any() for names in ranks)
     for prefix, words in METRIC_HEADERS.items():
         names = [name for name in map(str, rows) if name.startswith(prefix) and rows[name].notna().any()]
-        metrics = [name for name in names if not name.endswith(".loss")] or names
+        metrics = names if by_loss else [name for name in names if not name.endswith(".loss")] or names
         shown += [(words + name.removeprefix(prefix).replace("_", " "), name) for name in metrics]
     return [
         Column(header, ["" if pd.isna(value) else format_number(value) for value in rows[name]], drop_rank=2)

@@ -14,12 +14,15 @@ from rich.text import Text
 from gdbench import __version__
 from gdbench.analysis.plateau import GOOD_COUNT, GOOD_DECADES
 from gdbench.analysis.tuning_metric import is_cost_metric
+from gdbench.config.search_metric import is_training_metric
 from gdbench.errors import format_count
 from gdbench.report.number_format import format_gap, format_number, format_seconds, format_value
-from gdbench.report.setting_labels import METRIC_WORDS, setting_header
+from gdbench.report.result_text import describe_tests, format_result
+from gdbench.report.setting_labels import metric_words, setting_header
 from gdbench.report.terminal.column_fitting import UNLIMITED, Column, describe_dropped, fit_columns, make_console
 from gdbench.report.terminal.sweep import closing_line
-from gdbench.report.terminal.sweep_table import STYLES
+from gdbench.report.terminal.sweep_table import STYLES, metric_columns
+from gdbench.results.run_outcomes import TARGET_SHORTFALL, find_metric_signs
 from gdbench.results.run_settings import PROBLEM_SETTINGS, find_differing_settings, name_problems
 
 __all__ = ["print_tuning", "render_tuning"]
@@ -29,7 +32,7 @@ EXTRA_METRICS = {"steps_to_settle": "settled", "best_gap": "best gap", "best_los
 """Metrics with a column of their own, only if they were tuned for, and its header."""
 SHARED = {"impl": "{}", "dtype": "{}", "device": "{}", "steps": "{} steps"}
 """Phrases of the caption for settings that all rows share."""
-TARGET = {"target": "target {}", "target_loss": "target loss {}"}
+TARGET = {"target": "target {}", "target_loss": "target loss {}", "target_metric": "target {}"}
 OPTIONAL_COLUMNS = ("runs", "final gap", "trials", "status", "gradients")
 """Columns in the order in which a narrow terminal drops them; --json has all."""
 
@@ -46,7 +49,7 @@ def print_tuning(winners: pd.DataFrame, folder: Path) -> None:
 def render_tuning(winners: pd.DataFrame, folder: Path, width: int = UNLIMITED) -> RenderableType:
     """Caption, one table per problem, warnings, the command of each problem's winner, and the files."""
     metrics = winners["metric"].unique()
-    metric = f"lowest {METRIC_WORDS[metrics[0]]}" if len(metrics) == 1 else "several metrics"
+    metric = f"{_find_best_end(winners)} {metric_words(metrics[0])}" if len(metrics) == 1 else "several metrics"
     caption = [
         f"gdbench {__version__}",
         f"tuned for the {metric}",
@@ -61,6 +64,12 @@ def render_tuning(winners: pd.DataFrame, folder: Path, width: int = UNLIMITED) -
     return Group(*parts, *(closing_line(line, whole=line.startswith(("  python", "Files"))) for line in lines))
 
 
+def _find_best_end(winners: pd.DataFrame) -> str:
+    """Which end of the metric is the best: lowest or highest."""
+    is_highest = winners["metric"].map(is_training_metric) & (find_metric_signs(winners, winners["metric"]) < 0)
+    return "highest" if is_highest.all() else "lowest"
+
+
 def _describe_trials(winners: pd.DataFrame) -> list[str]:
     """The number of trials, if all rows that ran have the same."""
     trials = winners.loc[winners["command"].notna(), "trials"].unique()
@@ -72,7 +81,7 @@ def _describe_shared(winners: pd.DataFrame) -> list[str]:
     first = winners.iloc[0]
     targets = TARGET if winners["metric"].map(is_cost_metric).any() else {}
     phrases = {name: words for name, words in {**SHARED, **targets}.items() if winners[name].nunique(dropna=False) == 1}
-    if pd.notna(first["target_loss"]):
+    if pd.notna(first["target_loss"]) or pd.notna(first["target_metric"]):
         phrases.pop("target", None)
     words = [phrase.format(format_value(first[name])) for name, phrase in phrases.items() if pd.notna(first[name])]
     return words + ([f"median of {first['seeds']} seeds"] if first["seeds"] > 1 else [])
@@ -95,7 +104,7 @@ def _problem_table(group: pd.DataFrame, width: int) -> RenderableType:
         )
         for header, cell, is_text in _column_specs(group)
     ]
-    table = fit_columns(columns, width)
+    table = fit_columns([*columns, *metric_columns(group)], width)
     return Group(table, *(Text(line, style="dim") for line in describe_dropped([table])))
 
 
@@ -152,7 +161,8 @@ def _describe_winners(winners: pd.DataFrame) -> list[str]:
             continue
         values = ", ".join(f"{name.rpartition('.')[2]} {format_value(row[name])}" for name in _axis_names(row))
         left = ", which it left again" if row["outcome"] == "left" else ""
-        title = f"{'Lowest' if _has_few_trials(row) else 'Best'} on {problem}, of {_count_trials(group)}"
+        best = _find_best_end(group).capitalize() if _has_few_trials(row) else "Best"
+        title = f"{best} on {problem}, of {_count_trials(group)}"
         lines.append(f"{title}: {row['who']} at {values}, {_describe_value(row)}{left}{_describe_ties(group)}.")
     return lines
 
@@ -181,6 +191,8 @@ def _axis_names(row: Row) -> list[str]:
 def _describe_value(row: Row) -> str:
     """The metric of a row, or the final gap or loss if no run reached the target."""
     metric, value = row["metric"], row["value"]
+    if math.isinf(value) and pd.notna(row["target_shortfall"]):
+        return format_result(row["target_shortfall"], TARGET_SHORTFALL) + describe_tests(row)
     if math.isinf(value):
         text = _format_final(row)
         return f"final loss {text.removeprefix('f ')}" if text.startswith("f ") else f"final gap {text}"
@@ -188,15 +200,19 @@ def _describe_value(row: Row) -> str:
         return f"{format_seconds(value)} to the target"
     number = format_number(float(value))
     if metric not in UNITS:
-        return f"{METRIC_WORDS[metric]} {number}"
+        return f"{metric_words(metric)} {number}{describe_tests(row)}"
     unit = UNITS[metric].removesuffix("s") if value == 1 else UNITS[metric]
-    return f"{number} {unit}{METRIC_WORDS[metric].removeprefix(UNITS[metric])}"
+    return f"{number} {unit}{metric_words(metric).removeprefix(UNITS[metric])}{describe_tests(row)}"
 
 
 def _explain_columns(winners: pd.DataFrame) -> list[str]:
+    """The meaning of columns that are not plain."""
+    lines = []
+    if (winners["seeds"] > 1).any() and any(str(name).startswith("selected.test.") for name in winners):
+        lines.append("test: of the run with the median seed, at the step that held-out data select.")
     if winners["within_2x_decades"].isna().all():
-        return []
-    lines = [
+        return lines
+    lines += [
         "plateau: decades of contiguous tried lrs that cost at most twice as much; better lrs may lie between them."
     ]
     if winners["spike_value"].notna().any():
@@ -241,7 +257,8 @@ def _row_warnings(row: Row) -> list[str]:
     edges = [edge.split() for edge in row["edges"].split(", ") if edge]
     warnings = [f"the best {name} is at the end of its range; {way} values may be better" for name, way in edges]
     if math.isinf(row["value"]) and row["status"] != "target":
-        warnings.append("no run reached the target, so the final gap decided; give it more steps")
+        nearest = "how near runs came" if pd.notna(row["target_shortfall"]) else "the final gap"
+        warnings.append(f"no run reached the target, so {nearest} decided; give it more steps")
     elif row["outcome"] == "left":
         warnings.append("every lr that reached the target left it again; runs that stay at it would rank first")
     decades = row["within_2x_decades"]

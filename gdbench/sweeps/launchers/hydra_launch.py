@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from hydra.core.hydra_config import HydraConfig
 from hydra.types import HydraContext
 from omegaconf import DictConfig, open_dict
 
-from gdbench.config.compose import Composed
-from gdbench.config.hydra_plugins import register_configs
 from gdbench.config.overrides import escape_interpolations, format_override
 from gdbench.sweeps.job import Job
 from gdbench.sweeps.launchers import require_installed
 from gdbench.sweeps.launchers.subprocess_host import ImportableFunction, Request, launch_in_subprocess
-from gdbench.sweeps.machine_lock import lock_machine
-from gdbench.sweeps.planner import make_job
-from gdbench.sweeps.time_limit import allow_kill
+from gdbench.sweeps.launchers.worker import run_cell_in_worker
 
-__all__ = ["HydraLaunch", "choose_launch", "run_worker"]
+__all__ = ["HydraLaunch", "choose_launch"]
 
 BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 """Hydra's own launcher, which would compose every cell again: it stands for this process."""
@@ -42,7 +37,7 @@ class HydraLaunch:
         with open_dict(self.config):
             self.config.hydra.sweep.dir = escape_interpolations(str(logs))
         overrides = [[*job.overrides, _part_override(job, place)] for job in jobs]
-        task = ImportableFunction(run_worker.__module__, run_worker.__name__)
+        task = ImportableFunction(run_cell_in_worker.__module__, run_cell_in_worker.__name__)
         reasons = launch_in_subprocess(Request(self.context, self.config, task, overrides), logs, meanwhile)
         if not reasons:
             shutil.rmtree(logs, ignore_errors=True)
@@ -61,21 +56,3 @@ def _part_override(job: Job, folder: Path) -> str:
     """The override that tells a worker where to write its part of the sweep."""
     place = escape_interpolations(str(folder))
     return format_override("part", {"folder": place, "cell": job.cell, "key": job.key})
-
-
-def run_worker(config: DictConfig) -> float:
-    """Run one cell in a launcher's worker and return its metric; what is raised becomes the reason of failed rows."""
-    from gdbench.analysis.tuning_metric import score_cell
-    from gdbench.results.load import load_part
-    from gdbench.sweeps.job_runner import run_job
-
-    register_configs()
-    allow_kill()
-    hydra = HydraConfig.get()
-    overrides = [str(override) for override in hydra.overrides.task if not str(override).startswith("part=")]
-    choices = {str(group): str(choice) for group, choice in hydra.runtime.choices.items()}
-    cell, key, folder = int(config.part["cell"]), str(config.part["key"]), Path(config.part["folder"])
-    job = replace(make_job(cell, overrides, Composed(config, choices)), key=key)
-    with lock_machine(job.spec.timing):
-        run_job(job, folder)
-    return score_cell(load_part(folder, cell), str(config.metric))

@@ -24,10 +24,7 @@ HUGE = 1e38
 """A learning rate after whose first step nothing is finite."""
 
 
-@pytest.fixture(autouse=True)
-def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sweeps are written to the test's own folder."""
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("own_folder")
 
 
 def accuracy(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -73,6 +70,7 @@ def row_folder(row: pd.Series) -> str:
     return str(Path("outputs") / row["sweep"])
 
 
+@pytest.mark.slow
 def test_dropped_lanes_keep_the_step_that_was_selected(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lanes that are dropped once they are not finite have the metrics that they have alone."""
     monkeypatch.setattr(observer, "MIN_LANES", 2)

@@ -57,10 +57,10 @@ class HydraTask:
     def execute(self, spec: SweepSpec, jobs: Sequence[Job], launch: Launch | None = None) -> SweepResult:
         """The result of cells that are run, or planned; torch is loaded here, so that mistakes are told without it."""
         with pause_gc():
-            from gdbench.sweeps.executor import execute, find_progress
+            from gdbench.sweeps.executor import execute, find_cell_states
 
         if self.plan_only:
-            return find_progress(jobs, here=launch is None)
+            return find_cell_states(jobs, here=launch is None)
         return execute(spec, jobs, self.progress, launch)
 
     def __call__(self, config: DictConfig) -> SweepResult | float:

@@ -1,0 +1,1 @@
+"""Targets of the training workloads, derived by a stated protocol."""
