@@ -1,22 +1,21 @@
 """The gradient of a module as a function of its parameters, for one run or for lanes of small networks at once.
 
-``torch.func.functional_call`` puts parameters and buffers into one shared module; ``vmap`` maps that over lanes. The
-buffers (running means of BatchNorm ...) belong to the oracle: each evaluation in training mode updates them, as it does
-in a module.
+A module is called with parameters and buffers of any run; ``vmap`` maps that over lanes. The buffers (running means of
+BatchNorm ...) belong to the oracle: each evaluation in training mode updates them, as it does in a module.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from gdbench.engine.oracle import EagerOracle
 from gdbench.engine.training.batches import BatchSource
 from gdbench.engine.training.lane_batches import LaneBatches
 from gdbench.engine.training.lane_randomness import LaneRandomness
+from gdbench.engine.training.module_function import ModuleFunction
 from gdbench.objectives.base import Objective, cast
 from gdbench.objectives.training import TRAIN, Training
 from gdbench.objectives.training_data import list_tensors
@@ -24,7 +23,7 @@ from gdbench.objectives.training_objective import check_loss, make_module, split
 from gdbench.optimizers.base import Step
 from gdbench.tree import Params, leaves
 
-__all__ = ["FunctionalOracle", "call_module", "make_lane_buffers", "split_batch"]
+__all__ = ["FunctionalOracle", "make_lane_buffers", "split_batch"]
 
 Buffers = dict[str, Tensor]
 BatchOf = Callable[[int], tuple[Tensor, ...]]
@@ -34,11 +33,6 @@ BatchOf = Callable[[int], tuple[Tensor, ...]]
 def split_batch(batch: tuple[Tensor, ...]) -> tuple[tuple[Tensor, ...], Tensor]:
     """The inputs and targets of a batch; a batch of one tensor is its own target."""
     return (batch[:-1] or batch), batch[-1]
-
-
-def call_module(module: nn.Module, params: Any, buffers: Mapping[str, Tensor], inputs: tuple[Tensor, ...]) -> Any:
-    """The outputs of a module with these parameters and buffers; those in training mode update the buffers in place."""
-    return torch.func.functional_call(module, {**params, **buffers}, inputs)
 
 
 def make_lane_buffers(training: Training, seeds: Tensor, dtype: torch.dtype, device: torch.device) -> Buffers:
@@ -66,7 +60,7 @@ class FunctionalOracle:
 
     def __init__(
         self,
-        module: nn.Module,
+        module: ModuleFunction,
         objective: Objective,
         seeds: Tensor,
         batch_of: BatchOf,
@@ -74,7 +68,7 @@ class FunctionalOracle:
         shares_batches: bool = False,
         randomness: LaneRandomness | None = None,
     ) -> None:
-        """Take the code of a module in training mode.
+        """Take a module in training mode.
 
         ``shares_batches`` says that all lanes have the same batch; ``randomness`` draws for each lane what it draws.
         """
@@ -84,7 +78,7 @@ class FunctionalOracle:
         self.shares_batches, self.loss = shares_batches, objective.training.loss
 
     @classmethod
-    def alone(cls, module: nn.Module, objective: Objective, seed: int) -> FunctionalOracle:
+    def alone(cls, module: ModuleFunction, objective: Objective, seed: int) -> FunctionalOracle:
         """The oracle of one run."""
         training = objective.training
         assert training is not None
@@ -94,7 +88,7 @@ class FunctionalOracle:
 
     @classmethod
     def in_lanes(
-        cls, module: nn.Module, objective: Objective, seeds: Tensor, draws: bool, buffers: Buffers | None = None
+        cls, module: ModuleFunction, objective: Objective, seeds: Tensor, draws: bool, buffers: Buffers | None = None
     ) -> FunctionalOracle:
         """The oracle of lanes with the seeds ``[L]``, whose data are tensors; None: buffers of new modules."""
         training = objective.training
@@ -153,4 +147,4 @@ class FunctionalOracle:
 
     def _evaluate_one(self, x: Params, buffers: Buffers, batch: tuple[Tensor, ...]) -> Tensor:
         inputs, targets = split_batch(batch)
-        return check_loss(self.loss(call_module(self.module, x, buffers, inputs), targets))
+        return check_loss(self.loss(self.module(x, buffers, inputs), targets))
