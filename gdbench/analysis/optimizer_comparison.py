@@ -16,7 +16,7 @@ from gdbench.results.ranking import KEYS, OUTCOMES, rank_configurations
 from gdbench.results.run_outcomes import has_ratio
 from gdbench.results.values import to_floats
 
-__all__ = ["NOT_COMPARABLE", "TOO_FEW", "VERDICTS", "compare_optimizers"]
+__all__ = ["NOT_COMPARABLE", "TOO_FEW", "VERDICTS", "compare_optimizers", "decide_outcome"]
 
 TOO_FEW = "not enough to tell"
 NOT_COMPARABLE = "not comparable across processes: use gate"
@@ -110,7 +110,7 @@ def _compare(rows: dict[str, pd.Series], seeds: dict[str, pd.DataFrame]) -> dict
     return {
         **facts,
         "measure": measure,
-        "outcome": _decide_outcome(medians, np.nan_to_num(differences, posinf=np.inf, neginf=-np.inf), matters),
+        "outcome": decide_outcome(medians, np.nan_to_num(differences, posinf=np.inf, neginf=-np.inf), matters),
         "ratio": facts["b"] / facts["a"] if both else np.nan,
         "lo": lo,
         "hi": hi,
@@ -126,7 +126,7 @@ def _select_deciding_values(rows: pd.DataFrame, better: int) -> pd.Series:
     return rows["value"].where(as_good, np.inf).astype(float)
 
 
-def _decide_outcome(medians: list[float], differences: Array, matters: bool) -> str:
+def decide_outcome(medians: list[float], differences: Array, matters: bool) -> str:
     """One of VERDICTS, from the medians of a and b and the per-seed differences."""
     if matters and len(differences) < MIN_SEEDS and not (len(differences) and (differences == 0).all()):
         return TOO_FEW

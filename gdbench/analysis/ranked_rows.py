@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from gdbench.analysis.training_metrics import compute_metric_medians
 from gdbench.results.costs import add_configuration_names
-from gdbench.results.metric_medians import compute_median_metrics
 from gdbench.results.ranking import KEYS, OUTCOMES, rank_configurations
 from gdbench.results.run_settings import name_problems
 from gdbench.results.statuses import STATUS_RANK
@@ -32,8 +32,8 @@ def build_configuration_rows(
 
     A row has the columns of the run with the median outcome; the times of the timed run with the median step time; of
     the ranking n (seeds), reached, stayed, outcome and ``seconds``, ``_lo``, ``_hi``; and ``median_steps``,
-    ``median_gradients``, ``median_final_gap``, ``median_final_loss``, with ``_lo`` and ``_hi`` (inf: never). Metrics of
-    training are medians too. ``of`` is the number of rows of its problem.
+    ``median_gradients``, ``median_final_gap``, ``median_final_loss``, with ``_lo`` and ``_hi`` (inf: never); and those
+    of the metrics of training runs, as ``median_best.held_out.accuracy``. ``of`` is the number of rows of its problem.
     """
     left_out = runs["shifted_minimum"].fillna(False).astype(bool) | (runs["status"] == "unavailable")
     named, table = compared, ranking
@@ -64,18 +64,11 @@ def _add_median_runs(named: pd.DataFrame, table: pd.DataFrame, by: Sequence[str]
     medians = {f"median_{name}{end}": shown[f"{name}{end}"] for name in MEDIAN_COLUMNS for end in ("", "_lo", "_hi")}
     rows = named.iloc[shown["middle"].to_numpy()].reset_index(drop=True)
     rows = rows.assign(**{name: shown[name] for name in RANKING_COLUMNS}, **medians)
+    metrics = compute_metric_medians(named, by)
+    rows = rows.merge(metrics.reset_index(), on=list(by), how="left") if len(metrics) else rows
     if len(table) < len(named):
-        return _add_times(_set_metric_medians(rows, named, by), named, by)
+        return _add_times(rows, named, by)
     return rows.assign(seconds_lo=rows["seconds"], seconds_hi=rows["seconds"])
-
-
-def _set_metric_medians(rows: pd.DataFrame, named: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
-    """Rows with the metrics of training as medians over seeds."""
-    medians = compute_median_metrics(named, by)
-    if medians.empty:
-        return rows
-    of_rows = rows[list(by)].merge(medians.reset_index(), on=list(by), how="left").set_axis(rows.index)
-    return rows.assign(**{str(name): of_rows[name].replace([np.inf, -np.inf], np.nan) for name in medians})
 
 
 def _add_times(rows: pd.DataFrame, named: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -9,16 +11,26 @@ import pandas as pd
 from gdbench.analysis.convergence_curves import QUARTILES, compute_convergence_curves
 from gdbench.analysis.rank_tests import adjust_p_holm, compute_signed_rank_p
 from gdbench.analysis.winners import ALPHA, count_seeds_needed
-from gdbench.results.metric_medians import MEASURES
 from gdbench.results.run_outcomes import find_metric_signs
 from gdbench.results.values import to_floats
 
 __all__ = [
-    *("LOSS", "MEASURES", "compute_metric_curves", "find_directions", "list_metrics"),
-    *("select_training_runs", "summarise_metrics"),
+    *("KEYS", "LOSS", "MEASURES", "REPORTED", "compute_medians", "compute_metric_curves", "compute_metric_medians"),
+    *(
+        "exclude_training_runs",
+        "find_best",
+        "find_directions",
+        "list_metrics",
+        "select_training_runs",
+        "summarise_metrics",
+    ),
 ]
 
 LOSS = "loss"
+MEASURES = {"train": "final.train.", "final": "final.held_out.", "best": "best.held_out.", "test": "selected.test."}
+"""Numbers of a summary, and the prefixes of their columns."""
+REPORTED = ("test", "best", "train")
+"""The one of them that is reported of a workload: the first that it has."""
 KEYS = ["problem", "solver", "configuration"]
 Array = npt.NDArray[np.float64]
 
@@ -28,13 +40,20 @@ def select_training_runs(runs: pd.DataFrame) -> pd.DataFrame:
     return runs[to_floats(runs, "best.train.loss").notna()] if "best.train.loss" in runs else runs.head(0)
 
 
+def exclude_training_runs(runs: pd.DataFrame) -> pd.DataFrame:
+    """The runs of functions: all but those of training workloads."""
+    return runs[~runs.index.isin(select_training_runs(runs).index)]
+
+
 def list_metrics(runs: pd.DataFrame) -> list[str]:
-    """The names of the metrics on held-out data, the loss first."""
-    prefix = MEASURES["best"]
+    """The names of the metrics on held-out or training data, the loss first."""
     names = [
-        name.removeprefix(prefix) for name in map(str, runs) if name.startswith(prefix) and runs[name].notna().any()
+        name.removeprefix(prefix)
+        for prefix in ("best.held_out.", "best.train.")
+        for name in map(str, runs)
+        if name.startswith(prefix) and runs[name].notna().any()
     ]
-    return sorted(names, key=lambda name: name != LOSS)
+    return sorted(dict.fromkeys(names), key=lambda name: name != LOSS)
 
 
 def find_directions(runs: pd.DataFrame, metric: str) -> dict[str, float]:
@@ -49,8 +68,9 @@ def compute_metric_curves(
     """Median and quartiles of a metric, as ``held_out.accuracy``, of each configuration at the recorded steps.
 
     Input: comparable runs, their traces, and the sign of the metric on each problem. Columns: problem, solver,
-    configuration, step, value, lo, hi, runs and ended (runs that became nonfinite by then, which count as the worst).
-    The median of an even number of runs is the worse of the two in the middle.
+    configuration, step, value, lo, hi, runs, ended (runs that became nonfinite by then, which count as the worst), and
+    of a step the epochs, gradients and seconds (null where unknown). The median of an even number of runs is the worse
+    of the two in the middle.
     """
     sign_of = dict(zip(runs["run_id"], runs["problem"].map(directions), strict=True))
     lines = traces[traces["run_id"].isin(traces.loc[traces[name].notna(), "run_id"])]
@@ -58,8 +78,10 @@ def compute_metric_curves(
     curves = compute_convergence_curves(runs, signed)
     sign = curves["problem"].map(directions)
     ends = np.sort(curves[["lo", "hi"]].mul(sign, axis=0).to_numpy(float), axis=1)
+    per_epoch = to_floats(runs, "steps_per_epoch").groupby([runs[key] for key in KEYS], observed=True).first()
     curves = curves.assign(value=curves["loss"] * sign, lo=ends[:, 0], hi=ends[:, 1])
-    return curves[[*KEYS, "step", "value", "lo", "hi", "runs", "ended"]]
+    curves = curves.merge((1 / per_epoch).rename("epochs").reset_index(), on=KEYS, how="left")
+    return curves[[*KEYS, "step", "value", "lo", "hi", "runs", "ended", "epochs", "gradients", "seconds"]]
 
 
 def summarise_metrics(runs: pd.DataFrame, directions: dict[str, dict[str, float]]) -> pd.DataFrame:
@@ -104,15 +126,49 @@ def _summarise_values(group: pd.DataFrame, signed: pd.Series, measure: str, sign
     """The four columns of a measure from values of which the lowest is the best; null where no run has any."""
     known = signed.notna().any()
     table = group.assign(value=signed.fillna(np.inf) if known else signed)
-    values = table.groupby(KEYS, sort=False, observed=True)["value"]
+    medians = compute_medians(table)
+    best = find_best(table, medians["median"]) if known else pd.Series(False, medians.index)
+    low, high = (medians["lo"], medians["hi"]) if sign > 0 else (medians["hi"], medians["lo"])
+    return {
+        measure: sign * medians["median"],
+        f"{measure}_lo": sign * low,
+        f"{measure}_hi": sign * high,
+        f"{measure}_best": best,
+    }
+
+
+def compute_metric_medians(runs: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
+    """Median, ``_lo`` and ``_hi`` over seeds of the metrics of training runs, a row per value of ``keys``.
+
+    The columns of a metric are named median_ and its column in the runs. A missing value counts as the worst, but
+    where no run of its problem has any.
+    """
+    training, parts = select_training_runs(runs), []
+    for metric in list_metrics(training):
+        sign = training["problem"].map(find_directions(training, metric)).astype(float)
+        for name in (f"{prefix}{metric}" for prefix in MEASURES.values() if f"{prefix}{metric}" in runs):
+            signed = to_floats(training, name) * sign
+            known = signed.notna().groupby(training["problem"]).transform("any")
+            medians = compute_medians(training.assign(value=signed.where(signed.notna() | ~known, np.inf)), keys)
+            signs = sign.groupby([training[key] for key in keys], sort=False, observed=True).first()
+            ends = np.sort(medians[["lo", "hi"]].mul(signs, axis=0).to_numpy(float), axis=1)
+            table = pd.DataFrame({"": medians["median"] * signs, "_lo": ends[:, 0], "_hi": ends[:, 1]})
+            parts.append(table.add_prefix(f"median_{name}"))
+    return pd.concat(parts, axis=1) if parts else pd.DataFrame()
+
+
+def compute_medians(table: pd.DataFrame, keys: Sequence[str] = KEYS) -> pd.DataFrame:
+    """Columns median, lo and hi of ``value`` of each configuration; the worse of two in the middle is the median."""
+    values = table.groupby(list(keys), sort=False, observed=True)["value"]
     middle = values.quantile(0.5, interpolation=QUARTILES["middle"][1])
-    low, high = (values.min(), values.max()) if sign > 0 else (values.max(), values.min())
-    best = _find_best(table, middle) if known else pd.Series(False, middle.index)
-    return {measure: sign * middle, f"{measure}_lo": sign * low, f"{measure}_hi": sign * high, f"{measure}_best": best}
+    return pd.DataFrame({"median": middle, "lo": values.min(), "hi": values.max()})
 
 
-def _find_best(table: pd.DataFrame, middle: pd.Series) -> pd.Series:
-    """Whether the median of each configuration is the lowest, or tied with it; false where that is infinite."""
+def find_best(table: pd.DataFrame, middle: pd.Series) -> pd.Series:
+    """Whether the median of each configuration is the lowest, or tied with it; false where that is infinite.
+
+    Input: the runs of one problem with ``value``, the lowest of which is the best, and the medians of configurations.
+    """
     if not np.isfinite(middle.min()):
         return pd.Series(False, middle.index)
     best = middle.eq(middle.min())

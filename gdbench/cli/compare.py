@@ -32,7 +32,8 @@ def compare(
 ) -> None:
     """Compare two sweeps run by run: what became better or worse, then both sweeps in every figure.
 
-    The report is written to outputs/compare/A__B, and the verdict is printed. --format md alone prints to the terminal.
+    The report is written to outputs/compare/A__B, and the verdict is printed. --format md or latex alone prints to the
+    terminal.
     """
     if settings:
         if formats or to or open_:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from gdbench.cli.word_order import place_verb_first
 from gdbench.config.schema import SETTINGS
 from gdbench.errors import UsageError, did_you_mean, was_interrupted
 from gdbench.report.escaping import format_error_line
+from gdbench.sweeps.torchrun import is_follower
 
 __all__ = ["main"]
 
@@ -37,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line; returns the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
     try:
-        with warnings.catch_warnings():  # restores how warnings are shown
+        with warnings.catch_warnings(), _silence_followers():  # restores how warnings are shown
             warnings.showwarning = _shorten_warnings(warnings.showwarning)
             return _dispatch(words)
     except KeyboardInterrupt as interrupt:
@@ -49,6 +51,16 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"gdbench: {format_error_line(line)}", file=sys.stderr)
         return 2
+
+
+@contextlib.contextmanager
+def _silence_followers() -> Iterator[None]:
+    """Print nothing to stdout in a process of torchrun that is not the first."""
+    if not is_follower():
+        yield
+        return
+    with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
+        yield
 
 
 def _describe_error(error: Exception) -> str | None:

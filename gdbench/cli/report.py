@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Formats", "Open", "find_place", "report", "request_report"]
 
 Formats = Annotated[
-    str, typer.Option("--format", metavar="FORMATS", help="html, md, figures or tables; several with commas")
+    str, typer.Option("--format", metavar="FORMATS", help="html, md, figures, tables or latex; several with commas")
 ]
 Open = Annotated[bool, typer.Option("--open", help="open the page in a browser")]
 
@@ -41,7 +41,7 @@ def report(
     """Write report.html, figures/, tables/ and report.md of sweeps (the newest if none is named); print the verdict.
 
     A report of one sweep is written into its folder, of several into a folder of its own in outputs/report. --format md
-    alone prints to the terminal.
+    alone prints to the terminal, and --format latex the tables for a paper.
     """
     places = [find_place(word, outputs) for word in sweeps or []]
     with request_report(formats, to, open_, json) as request:
@@ -84,15 +84,15 @@ class ReportRequest:
 
     def write(self, source: ReportInputs, folder: Path, assemble: ReportBuilder) -> None:
         """Write the report to ``folder`` (unless --to names another), print its files and verdict, open the page."""
-        from gdbench.report.writer import FORMS, render_markdown, write_report
+        from gdbench.report.writer import DEFAULT_FORMS, TEXT_FORMS, render_text, write_report
 
-        formats = [name.strip() for name in self.formats.split(",") if name.strip()] or list(FORMS)
+        formats = [name.strip() for name in self.formats.split(",") if name.strip()] or list(DEFAULT_FORMS)
         if self.open and "html" not in formats:
             raise UsageError(
                 f"--open shows the page, and --format {self.formats} writes none: add html, or leave out --open."
             )
-        if formats == ["md"] and self.to is None and not self.json:
-            typer.echo(render_markdown(source, assemble))
+        if len(formats) == 1 and formats[0] in TEXT_FORMS and self.to is None and not self.json:
+            typer.echo(render_text(formats[0], source, assemble))
             return
         folder = self.to or folder
         report, files = write_report(source, folder, formats, _make_landscape(source.folders), self.images, assemble)

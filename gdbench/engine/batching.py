@@ -29,6 +29,8 @@ __all__ = ["check_scalar", "choose_execution_mode", "find_overflowing_runs", "sp
 Array = npt.NDArray[Any]
 CACHE_NUMBERS = 2**18
 """x and its like hold at most so many numbers in a chunk of lanes; a quarter where a graph holds the observer too."""
+MODULE_NUMBERS = 2**20
+"""The same of modules: their steps have more operations, each of which takes a time of its own."""
 MIN_CHUNK_LANES = 16
 
 
@@ -105,7 +107,10 @@ def split_into_chunks(cell: Cell, rows: Array, laned: bool) -> list[Array]:
         return list(rows[:, None])
     if cell.make_method.is_compiled and cell.device.type != "cpu":  # only a CPU has a cache to keep chunks in
         return [rows]
-    numbers = CACHE_NUMBERS // 4 if cell.make_method.is_compiled else CACHE_NUMBERS
+    if cell.objective.training is not None:
+        numbers = MODULE_NUMBERS
+    else:
+        numbers = CACHE_NUMBERS // 4 if cell.make_method.is_compiled else CACHE_NUMBERS
     lanes = max(MIN_CHUNK_LANES, numbers // numel(cell.start(int(cell.seeds[0]))))
     return np.array_split(rows, math.ceil(len(rows) / lanes))
 

@@ -17,6 +17,7 @@ from gdbench.engine.random_state import FACTORY_STEP, START_STEP, SeededOracle, 
 from gdbench.engine.targets import measure_rounding_size
 from gdbench.engine.training.functional import FunctionalOracle
 from gdbench.engine.training.judge import Judge
+from gdbench.engine.training.module_function import ModuleFunction
 from gdbench.errors import describe_exception
 from gdbench.objectives.base import Objective, cast, make_generator
 from gdbench.objectives.training_objective import make_module
@@ -27,6 +28,7 @@ from gdbench.tree import Params, numel, put_lanes_last, tree_map
 if TYPE_CHECKING:  # the compiler takes its time
     from gdbench.engine.compile.program import CompiledLanes, Program
     from gdbench.engine.compile.step_code import ObservePoint
+    from gdbench.engine.training.compiled_loss import CompiledLoss
 
 __all__ = ["Cell", "MethodFactory"]
 
@@ -36,6 +38,8 @@ FUSED_STEPS = 5
 """Steps in one compiled call of lanes: with more, the counters would no longer stay in registers."""
 MAX_FUSED_SIZE = 16
 """With points of more numbers a step takes long enough for a call of its own."""
+MODULE_SOURCES = frozenset({"torch"})
+"""The generators that are set where a module is made, whatever the step."""
 MIN_FUSED_WORK = 10**8
 """With fewer steps over all runs of a cell, compiling fused steps takes longer than it saves."""
 
@@ -54,6 +58,10 @@ class MethodFactory:
     """The compiled program, where there is one."""
     uses_module: bool = False
     """Whether its steps train the module of a workload itself."""
+    compiled_loss: CompiledLoss | None = None
+    """The compiled loss of that module, where it is compiled."""
+    compiled: Callable[[Mapping[str, Hyper]], Method] | None = None
+    """The method that trains by that loss."""
 
     @property
     def is_compiled(self) -> bool:
@@ -61,13 +69,14 @@ class MethodFactory:
         return self.program is not None
 
     @property
-    def compile_s(self) -> float:
-        """Seconds that torch.compile has taken so far."""
-        return self.program.compile_s if self.program else 0.0
+    def compile_s(self) -> float | None:
+        """Seconds that torch.compile has taken so far; None where nothing is compiled."""
+        compiled = self.program or self.compiled_loss
+        return compiled.compile_s if compiled else None
 
     def __call__(self, hyper: Mapping[str, Hyper]) -> Method:
         """The method with these hyper-parameters."""
-        return self.program.method(hyper) if self.program else self.eager(hyper)
+        return self.program.method(hyper) if self.program else (self.compiled or self.eager)(hyper)
 
     def in_lanes(self, hyper: Mapping[str, Hyper], look: ObservePoint) -> CompiledLanes:
         """The same method in compiled lanes, observed within the graph."""
@@ -143,7 +152,7 @@ class Cell:
 
         Noise is added in float64, so that a start means the same in every dtype.
         """
-        set_globals(self.draws, seed, START_STEP)
+        set_globals(self.draws if self.objective.training is None else self.draws - MODULE_SOURCES, seed, START_STEP)
         if not self.start_noise:
             return self.objective.start_at(seed)
         generator = make_generator(seed)
@@ -155,11 +164,12 @@ class Cell:
         return noisy
 
     def starts(self) -> Params:
-        """The starts of all runs as lanes."""
+        """The starts of all runs as lanes, which lie last in memory; those of modules lie first, for their products."""
         seeds, which = _index_seeds(self.seeds)
         index = torch.from_numpy(which).to(self.device)
         distinct = [self.start(int(seed)) for seed in seeds]
-        return tree_map(lambda *starts: put_lanes_last(torch.stack(starts)[index]), distinct[0], *distinct[1:])
+        lanes = tree_map(lambda *starts: torch.stack(starts)[index], distinct[0], *distinct[1:])
+        return lanes if self.objective.training is not None else tree_map(put_lanes_last, lanes)
 
     def solo_hyper(self, row: int) -> dict[str, Hyper]:
         """One run's hyper-parameters as plain numbers."""
@@ -227,22 +237,16 @@ class Cell:
     def _make_training_oracle(self, laned: bool, row: int) -> FunctionalOracle:
         if laned:
             seeds = torch.from_numpy(np.array(self.seeds))
-            return FunctionalOracle.in_lanes(self._training_module, self.objective, seeds, bool(self.draws))
-        return FunctionalOracle.alone(self._training_module, self.objective, int(self.seeds[row]))
+            return FunctionalOracle.in_lanes(self._make_module(True), self.objective, seeds, bool(self.draws))
+        return FunctionalOracle.alone(self._make_module(True), self.objective, int(self.seeds[row]))
 
-    @cached_property
-    def _training_module(self) -> torch.nn.Module:
+    def _make_module(self, trains: bool) -> ModuleFunction:
         assert self.objective.training is not None
-        return make_module(self.objective.training, 0)[0].train()
-
-    @cached_property
-    def _judged_module(self) -> torch.nn.Module:
-        assert self.objective.training is not None
-        return make_module(self.objective.training, 0)[0].eval()
+        return ModuleFunction(make_module(self.objective.training, 0)[0].train(trains))
 
     def training_judge(self, laned: bool) -> Judge:
         """What judges the module of a training workload."""
-        return Judge(self._judged_module, self.objective, laned)
+        return Judge(self._make_module(False), self.objective, laned)
 
     def judge(self, laned: bool, row: int = 0) -> Oracle:
         """The oracle for recorded losses: the same, with generators set from (seed, step) where the cell draws."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import traceback
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from gdbench.engine.convergence_pass import PassResult, run_observed_pass
 from gdbench.engine.descent import descent
 from gdbench.engine.pass_inputs import StepCallback
 from gdbench.errors import TimeLimitReached, Unavailable, UsageError, describe_exception, to_one_line
+from gdbench.objectives.training_objective import GENERATOR_LOCK
 
 __all__ = ["Failure", "Isolation", "Piece", "observe_runs"]
 
@@ -120,7 +122,8 @@ def _try_pass(cell: Cell, laned: bool, traced: Array, before_steps: StepCallback
     raises without a compiler too, that is the failure.
     """
     try:
-        return run_observed_pass(cell, laned, traced, before_steps)
+        with contextlib.nullcontext() if laned else GENERATOR_LOCK:
+            return run_observed_pass(cell, laned, traced, before_steps)
     except Unavailable as reason:
         if not cell.make_method.is_compiled:
             return Failure.from_exception(reason)

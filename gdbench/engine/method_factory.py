@@ -6,6 +6,7 @@ import inspect
 import itertools
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from gdbench.engine.factory_import import apply_settings_of, check_arguments, is
 from gdbench.engine.gc_pause import pause_gc
 from gdbench.engine.group_options import check_group_options, read_groups, translate_options, with_groups
 from gdbench.engine.hyper_parameters import SEED, list_facts, list_hyper_names, list_swept_values
+from gdbench.engine.training.compiled_loss import CompiledLoss
 from gdbench.engine.training.functional import read_buffers
 from gdbench.errors import Unavailable, UsageError
 from gdbench.objectives.base import Objective
@@ -35,7 +37,7 @@ from gdbench.optimizers.torch_construction import (
     public_name,
     torch_arguments,
 )
-from gdbench.optimizers.torch_module import check_autocast, module_method, refuse_function
+from gdbench.optimizers.torch_module import ComputeLoss, check_autocast, module_method, refuse_function
 from gdbench.optimizers.torch_needs import read_needs
 from gdbench.optimizers.torch_optim import function_method
 from gdbench.optimizers.weight_averaging import with_average
@@ -62,18 +64,19 @@ def _make_factory(spec: CellSpec, objective: Objective | None) -> MethodFactory:
     config = spec.optimizer_config
     apart = (*FACTORY_KEYS, PARAMETER_GROUPS, *list_facts(spec))
     fixed = {key: value for key, value in config.items() if key not in apart}
-    block = dict(config.get("manual" if spec.impl in ("manual", "compiled") else "torch") or {})
+    is_pure = spec.impl == "manual" or (spec.impl == "compiled" and (objective is None or objective.training is None))
+    block = dict(config.get("manual" if is_pure else "torch") or {})
     if not block and not (config.get("manual") or config.get("torch")):
         raise UsageError(
             f"optimizer={spec.optimizer} states neither manual nor torch: its file must name the factory of one,"
             " as in torch: {_target_: package.module.Class}."
         )
     if not block:
-        there = "torch" if spec.impl in ("manual", "compiled") else "manual"
+        there = "torch" if is_pure else "manual"
         raise Unavailable(f"optimizer={spec.optimizer} has no {spec.impl} implementation; try impl={there}")
     factory = locate(block.pop("_target_", None), f"optimizer={spec.optimizer}")
     apply_settings_of(factory)
-    if spec.impl in ("manual", "compiled"):
+    if is_pure:
         return _make_manual_factory(spec, factory, {**block, **fixed}, objective)
     return _make_torch_factory(spec, factory, block, fixed, objective)
 
@@ -169,7 +172,8 @@ def _make_torch_factory(
     def make_optimizer_spec(hyper: Mapping[str, Hyper]) -> OptimizerSpec:
         given = {**fixed, **hyper}
         options = translate_options(groups, given, block)
-        return OptimizerSpec(factory, torch_arguments(block, given), spec.impl, kind, needs, options)
+        impl = "torch" if spec.impl == "compiled" else spec.impl
+        return OptimizerSpec(factory, torch_arguments(block, given), impl, kind, needs, options)
 
     def schedule_rates(method: Method) -> Method:
         return with_torch_schedule(method, schedule, list_lr_names(block)) if schedule else method
@@ -177,11 +181,12 @@ def _make_torch_factory(
     def make_function_method(hyper: Mapping[str, Hyper]) -> Method:
         return schedule_rates(with_projection(function_method(make_optimizer_spec(hyper)), project))
 
-    def make_module_method(hyper: Mapping[str, Hyper]) -> Method:
+    def make_module_method(hyper: Mapping[str, Hyper], compute_loss: ComputeLoss | None = None) -> Method:
         seed, numbers, transform = split(hyper)
         assert objective is not None
         assert objective.training is not None
-        return schedule_rates(module_method(objective.training, int(seed) - 1, make_optimizer_spec(numbers), transform))
+        made = make_optimizer_spec(numbers)
+        return schedule_rates(module_method(objective.training, int(seed) - 1, made, transform, compute_loss))
 
     _try_numbers(make_function_method, spec)
     if groups:
@@ -191,7 +196,16 @@ def _make_torch_factory(
     if objective is not None and objective.training is not None:
         check_autocast(objective.training, resolve_device(spec.device))
         make = _with_average(spec, make_module_method, objective)
-        return MethodFactory(make, implementation, False, uses_module=True)
+        if spec.impl != "compiled":
+            return MethodFactory(make, implementation, False, uses_module=True)
+        if make_optimizer_spec(sample).uses_graph:
+            raise Unavailable(
+                f"{public_name(factory)} differentiates its gradient, which a compiled graph does not allow: use"
+                " impl=torch"
+            )
+        loss = CompiledLoss(objective.training)
+        compiled = _with_average(spec, partial(make_module_method, compute_loss=loss), objective)
+        return MethodFactory(make, implementation, False, uses_module=True, compiled_loss=loss, compiled=compiled)
     make = _with_average(spec, _with_gradient_transform(spec, make_function_method, objective), objective)
     return MethodFactory(make, implementation, False)
 

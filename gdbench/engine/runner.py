@@ -86,7 +86,8 @@ def _run_checked(cell: Cell, repeats: bool, clock: Clock | None, progress: Progr
     timings = _time_within_limit(distinct, ObservedRuns(columns, observed.marks), clock, progress)
     _set_failures(columns, observed.failures)
     columns.update(make_timing_columns(timings, columns["steps_to_target"]))
-    shared: dict[str, Any] = {"compile_s": cell.make_method.compile_s} if cell.make_method.is_compiled else {}
+    compile_s = cell.make_method.compile_s
+    shared: dict[str, Any] = {} if compile_s is None else {"compile_s": compile_s}
     shared |= {
         "convergence_pass_s": convergence_pass_s,
         "seed_used": is_seed_effective(distinct, columns),
@@ -195,7 +196,8 @@ def _observe(cell: Cell, laned: bool, overflowing: Array, progress: ProgressCall
     chunks = split_into_chunks(cell, np.flatnonzero(~overflowing), laned)
     with contextlib.suppress(Exception):  # what raises here raises in every run, whose row says so
         # Made once, before the chunks share them.
-        _ = cell.objective, cell.one_seed, cell.oracle(laned), cell.rounding, cell.varying_hyper, cell.steps_per_call
+        _ = cell.objective, cell.one_seed, cell.rounding, cell.varying_hyper, cell.steps_per_call
+        _ = cell.objective.training is not None or cell.oracle(laned)  # that of a module belongs to one chunk
     isolation = Isolation()
     progress(0)  # the pass begins
     attempts = _run_chunks(
@@ -244,10 +246,12 @@ def _run_chunks(
         if halted.is_set():
             raise KeyboardInterrupt
 
-    # Only plain tensor code is thread-safe: torch's functional_call swaps the weights of a shared module.
-    if len(chunks) < 2 or len(chunks[0]) == 1 or cell.device.type != "cpu" or not cell.objective.laned:
+    # Only plain tensor code is thread-safe, and the modules of a workload, of which every thread has its own.
+    is_safe = cell.objective.laned or cell.objective.training is not None
+    if len(chunks) < 2 or len(chunks[0]) == 1 or cell.device.type != "cpu" or not is_safe:
         return [work(rows, partial(before_steps, len(rows))) for rows in chunks]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    threads = torch.get_num_threads()  # of every operation; a new thread would take all cores for each
+    with ThreadPoolExecutor(os.cpu_count(), initializer=torch.set_num_threads, initargs=(threads,)) as pool:
         try:
             return list(pool.map(lambda rows: work(rows, partial(before_steps, len(rows))), chunks))
         except BaseException:

@@ -163,7 +163,7 @@ class _RunTimer:
             timings.update_s[row] = self._update(0.2 * share)
         if steps_to_target is not None and not method.constant_cost:
             timings.replay_s[row] = self._replay(steps_to_target, steps_to_target * samples.step[0])
-        if timings.work == (None, None) and not self.cell.make_method.is_compiled:
+        if timings.work == (None, None) and self.cell.make_method.compile_s is None:
             timings.work = count_step_work(prepare(1), self.cell.device)
         if difference := verify_again(self.cell, row, proof):
             timings.errors[row] = difference

@@ -122,8 +122,14 @@ class Training:
 
     @property
     def steps_per_epoch(self) -> int | None:
-        """Batches of an epoch; None where a loader gives them."""
-        return None if self.samples is None else self.samples // self.batch
+        """Batches of an epoch; None where a loader has no length."""
+        if self.samples is not None:
+            return self.samples // self.batch
+        loader: Any = self.train(torch.Generator())  # type: ignore[operator]
+        try:
+            return len(loader) or None
+        except TypeError:
+            return None
 
     def list_splits(self) -> list[str]:
         """The names of the splits that there are."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import torch
@@ -13,7 +14,10 @@ from gdbench.objectives.training import JUDGED, Training
 from gdbench.objectives.training_data import build_data, list_tensors
 from gdbench.objectives.training_overlap import warn_of_overlap
 
-__all__ = ["build_training_objective", "check_loss", "make_module", "split_state"]
+__all__ = ["GENERATOR_LOCK", "build_training_objective", "check_loss", "make_module", "split_state"]
+
+GENERATOR_LOCK = threading.RLock()
+"""Held by a thread while it draws from torch's generator, which belongs to the process."""
 
 
 def build_training_objective(training: Training) -> Objective:
@@ -50,7 +54,7 @@ def build_training_objective(training: Training) -> Objective:
 
 def make_module(training: Training, seed: int) -> tuple[nn.Module, dict[str, Tensor]]:
     """The module of a seed, as ``torch.manual_seed(seed); module()`` makes it, and its parameters by name."""
-    with torch.random.fork_rng(devices=[]):
+    with GENERATOR_LOCK, torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         module = training.module()
     if not isinstance(module, nn.Module):

@@ -23,9 +23,11 @@ from gdbench.optimizers.torch_construction import OptimizerSpec, public_name
 from gdbench.optimizers.torch_steps import make_torch_method
 from gdbench.tree import Params, leaves
 
-__all__ = ["BatchOracle", "ModuleState", "check_autocast", "module_method", "refuse_function"]
+__all__ = ["BatchOracle", "ComputeLoss", "ModuleState", "check_autocast", "module_method", "refuse_function"]
 
 Point = dict[str, Tensor]
+ComputeLoss = Callable[[nn.Module, tuple[Tensor, ...], Tensor], Any]
+"""``compute_loss(module, inputs, targets)``: what the user's loss returned, a scalar unless it is wrong."""
 
 
 class BatchOracle(Protocol):
@@ -48,9 +50,15 @@ class ModuleState(NamedTuple):
 
 
 def module_method(
-    training: Training, seed: int, spec: OptimizerSpec, transform: GradientTransform | None = None
+    training: Training,
+    seed: int,
+    spec: OptimizerSpec,
+    transform: GradientTransform | None = None,
+    compute_loss: ComputeLoss | None = None,
 ) -> Method:
     """Build the Method that trains the module of a seed with a torch optimizer, one batch of ``oracle.batch`` a step.
+
+    ``compute_loss`` computes the loss of a batch; None: the module is called as it is.
 
     x is a dict of the module's own parameters, which ``init(x)`` sets to those of x. The optimizer receives gradients
     as ``transform`` makes them; the true ones are reported. A parameter that the loss does not use has no gradient, so
@@ -68,7 +76,7 @@ def module_method(
             )
         return ModuleState(point, spec.build(point), module, scaler)
 
-    evaluate = make_evaluation(training, spec, transform)
+    evaluate = make_evaluation(training, spec, transform, compute_loss or make_loss(training))
 
     def graph_step(oracle: Any, k: Step, x: Params, state: ModuleState) -> tuple[Params, ModuleState, StepInfo]:
         loss, grad = evaluate(oracle, k, state)
@@ -106,13 +114,18 @@ def copy_state(x: Params, state: ModuleState) -> tuple[Params, ModuleState]:
 # ------------------------------------------------------------------------------------------------- gradients and update
 
 
+def make_loss(training: Training) -> ComputeLoss:
+    """Build the loss of a batch as the module itself computes it."""
+    return lambda module, inputs, targets: training.loss(module(*inputs), targets)
+
+
 def make_evaluation(
-    training: Training, spec: OptimizerSpec, transform: GradientTransform | None
+    training: Training, spec: OptimizerSpec, transform: GradientTransform | None, compute_loss: ComputeLoss
 ) -> Callable[[Any, Step, ModuleState], tuple[Tensor, Point]]:
     """Build the evaluation of a step's batch: loss and gradient, with ``.grad`` set for the optimizer."""
     create_graph, sparse = spec.uses_graph, issubclass(spec.kind, SparseAdam)
     backward = add_graph if create_graph else run_backward
-    add = partial(add_gradients, training, make_autocast(training), backward)
+    add = partial(add_gradients, training, make_autocast(training), compute_loss, backward)
 
     def evaluate(oracle: BatchOracle, k: Step, state: ModuleState) -> tuple[Tensor, Point]:
         point, optimizer, module, scaler = state
@@ -136,6 +149,7 @@ def make_evaluation(
 def add_gradients(
     training: Training,
     autocast: Callable[[Tensor], AbstractContextManager[object]],
+    compute_loss: ComputeLoss,
     backward: Callable[[Tensor, Point], None],
     state: ModuleState,
     batch: tuple[Tensor, ...],
@@ -145,7 +159,7 @@ def add_gradients(
     total, samples = None, len(batch[-1])
     for *inputs, targets in split_into_micro_batches(batch, training.accumulate):
         with autocast(targets):
-            loss = check_loss(training.loss(module(*(inputs or (targets,))), targets))
+            loss = check_loss(compute_loss(module, tuple(inputs or (targets,)), targets))
         if len(targets) < samples:
             loss = loss * (len(targets) / samples)
         backward(loss if scaler is None else scaler.scale(loss), point)

@@ -20,11 +20,16 @@ def make_across_figures(data: ReportData) -> list[Figure]:
     """Profiles and ranks over several problems, the runtime ECDF, and best of k trials."""
     figures = []
     solvers = data.best["solver"].nunique()
-    if len(data.problems) > 1 and solvers > 1:
+    if len(data.problems) > 1 and solvers > 1 and _is_any_solved(data):
         figures += [_profile_figure(data, "ratio"), _profile_figure(data, "cost"), _rank_figure(data)]
     if len(data.target_costs) and solvers > 1:
         figures.append(_ecdf_figure(data))
     return [*figures, *_best_of_k_figures(data)]
+
+
+def _is_any_solved(data: ReportData) -> bool:
+    """Whether any method ends at a target, so that costs can be compared across problems."""
+    return bool(np.isfinite(data.best["cost"]).any())
 
 
 def _profile_figure(data: ReportData, across: str) -> Figure:
@@ -104,7 +109,7 @@ def make_across_tables(data: ReportData) -> list[ReportTable]:
     if data.best["solver"].nunique() < 2:
         return []
     tables = []
-    if len(data.problems) > 1:
+    if len(data.problems) > 1 and _is_any_solved(data):
         pairs = rank_tests.compare_pairwise(data.best).sort_values(["p", "solver"], kind="stable")
         rule = (
             f"Over {len(data.problems)} problems, lr tuned per problem. ratio: geometric mean of the cost ratios where"

@@ -11,7 +11,7 @@ import pandas as pd
 
 from gdbench.analysis import convergence_curves, step_times
 from gdbench.analysis.precision import PARTING_DIFFERENCE, compute_attained_gaps
-from gdbench.analysis.training_metrics import select_training_runs
+from gdbench.analysis.training_metrics import exclude_training_runs
 from gdbench.analysis.winners import find_winners
 from gdbench.errors import format_count
 from gdbench.report.across_section import make_across_figures, make_across_tables
@@ -22,7 +22,8 @@ from gdbench.report.lr_section import make_lr_figures, make_lr_tables
 from gdbench.report.report_data import Landscape, ReportData, ReportTable, Section, describe_band, describe_panels
 from gdbench.report.summary_text import verdict_sentences, verdict_table
 from gdbench.report.time_section import make_time_figures, make_time_tables
-from gdbench.report.training_section import make_training_figures, make_training_tables
+from gdbench.report.training_section import make_training_figures
+from gdbench.report.training_tables import make_training_tables
 
 __all__ = ["Report", "build_report", "keep_sections", "make_sections"]
 
@@ -93,7 +94,9 @@ def make_sections(data: ReportData, landscape: Landscape | None) -> Iterator[Sec
 
 
 def _convergence_figures(data: ReportData) -> list[Figure]:
-    runs = data.best_runs
+    runs = exclude_training_runs(data.best_runs)
+    if runs.empty and len(data.best_runs):
+        return []
     if data.traces.empty or runs.empty:
         rule = "No traces were recorded (trace=none)."
         return [Figure("convergence", "Gap against steps", rule, pd.DataFrame())]
@@ -103,10 +106,10 @@ def _convergence_figures(data: ReportData) -> list[Figure]:
         axes.append("gradients")
     if table["seconds"].notna().any() and step_times.count_processes(runs) == 1:
         axes.append("seconds")
-    return [_convergence_figure(data, table, against) for against in axes]
+    return [_convergence_figure(data, len(runs), table, against) for against in axes]
 
 
-def _convergence_figure(data: ReportData, curves: pd.DataFrame, against: str) -> Figure:
+def _convergence_figure(data: ReportData, count: int, curves: pd.DataFrame, against: str) -> Figure:
     table = convergence.select_drawable(data.sort_by_problem(curves), against)
     measures = set(table["y"])
     name = {"step": "steps"}.get(against, against)
@@ -114,7 +117,7 @@ def _convergence_figure(data: ReportData, curves: pd.DataFrame, against: str) ->
     if table.empty:
         return Figure(f"convergence-{name}", title, "0 finite points: nothing can be drawn on log axes.", table)
     rule = (
-        f"Each optimizer at its best configuration ({len(data.best_runs)} of {len(data.compared)} runs), at the"
+        f"Each optimizer at its best configuration ({count} of {len(data.compared)} runs), at the"
         f" recorded steps from 1 on. Best:{' what tune chose, else' if data.is_tuned else ''} the fewest gradients"
         " among configurations that reach the target and stay there, else the first that reached it and left again,"
         " else the lowest final gap or loss."
@@ -133,7 +136,7 @@ def _steps_to_target_figures(data: ReportData) -> list[Figure]:
     table = data.steps_to_targets
     reached = table[np.isfinite(table["steps"])]
     title = "Steps to each target"
-    if reached.empty and len(select_training_runs(data.compared)) == len(data.compared):
+    if reached.empty and exclude_training_runs(data.compared).empty:
         return []
     if reached.empty:
         rule = "No target was reached." if len(table) else "No minimum is known, so there are no gaps."

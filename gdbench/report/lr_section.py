@@ -12,10 +12,12 @@ from gdbench.analysis.lr_sensitivity import (
     select_final_losses,
 )
 from gdbench.analysis.step_times import count_processes
+from gdbench.analysis.training_metrics import exclude_training_runs
 from gdbench.report.charts import final_losses
 from gdbench.report.charts import lr_sensitivity as charts
 from gdbench.report.charts.vega_lite import Figure, has_bands
 from gdbench.report.report_data import ReportData, ReportTable
+from gdbench.report.training_section import make_metric_lr_figures
 
 __all__ = ["make_lr_figures", "make_lr_tables"]
 
@@ -25,11 +27,11 @@ LIMIT_RULE = " Dotted: 2/L, beyond which gradient descent diverges on a quadrati
 
 
 def make_lr_figures(data: ReportData) -> list[Figure]:
-    """Each cost that differs from the others against lr, and heatmaps if lr and another setting were varied."""
+    """Metrics, and each cost that differs from the others, against lr; heatmaps if another setting was varied too."""
     first = _varied_costs(data, "gradients")
-    by_loss = _final_loss_figures(data)
-    if first.empty or (by_loss and not np.isfinite(first["cost"]).any()):
-        return by_loss
+    by_metric, by_loss = make_metric_lr_figures(data), _final_loss_figures(data)
+    if first.empty or ((by_metric or by_loss) and not np.isfinite(first["cost"]).any()):
+        return [*by_metric, *by_loss]
     tables = {cost: first if cost == "gradients" else _varied_costs(data, cost) for cost in COSTS}
     costs = ["gradients"]
     if not first["cost"].equals(tables["steps"]["cost"]):
@@ -37,7 +39,7 @@ def make_lr_figures(data: ReportData) -> list[Figure]:
     if _has_comparable_times(data, tables):
         costs.append("seconds")
     figures = [_sensitivity_figure(data, tables[cost], cost) for cost in costs]
-    return [*figures, *by_loss, *_number_heatmaps(data, first), *_dtype_heatmaps(data)]
+    return [*by_metric, *figures, *by_loss, *_number_heatmaps(data, first), *_dtype_heatmaps(data)]
 
 
 def _varied_costs(data: ReportData, cost: str) -> pd.DataFrame:
@@ -87,7 +89,7 @@ def _final_loss_figures(data: ReportData) -> list[Figure]:
     )
     title = "Final loss against learning rate"
     chart = final_losses.draw_final_losses(losses, data.style)
-    return [Figure("sensitivity-loss", title, rule, losses, chart, "loss", "sensitivity")]
+    return [Figure("sensitivity-loss", title, rule, losses, chart, "final loss", "sensitivity")]
 
 
 def _number_heatmaps(data: ReportData, table: pd.DataFrame) -> list[Figure]:
@@ -128,6 +130,7 @@ def make_lr_tables(data: ReportData) -> list[ReportTable]:
 
 def _final_loss_tables(data: ReportData) -> list[ReportTable]:
     best = data.sort_by_problem(data.unsolved_standings.drop_duplicates(["problem", "solver"]))
+    best = best[best["problem"].isin(exclude_training_runs(data.compared)["problem"])]
     if best.empty:
         return []
     names = ["final_gap", "final_loss", "final_loss_lo", "final_loss_hi", "best_loss", "n"]

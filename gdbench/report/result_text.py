@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 
 from gdbench.analysis.step_times import count_processes
+from gdbench.analysis.training_metrics import MEASURES, compute_metric_medians
 from gdbench.analysis.winner_notes import describe_impls, describe_winner
 from gdbench.report.number_format import NEVER, format_gap, format_number, format_seconds
 from gdbench.report.setting_labels import SETTING_PHRASES, metric_words, setting_header
-from gdbench.results.metric_medians import MEASURES, compute_median_metrics
 from gdbench.results.ranking import renumber_places, select_best
 from gdbench.results.run_outcomes import FINAL_GAP, FINAL_LOSS, TARGET_SHORTFALL
 from gdbench.results.run_settings import find_differing_settings, format_among
@@ -147,8 +147,8 @@ def _describe_best_on(compared: pd.DataFrame, table: pd.DataFrame, best: pd.Seri
     tied = f", tied with {', '.join(others)}" if others else ""
     where = f" on {best['problem']}" if name_problem else ""
     who = f"{best['optimizer']} ({best['impl']}) at {_describe_settings(runs, best)}"
-    medians = compute_median_metrics(runs[runs["solver"].eq(best["solver"])], ["configuration"])
-    tests = describe_tests(medians.loc[best["configuration"]]) if len(medians) else ""
+    medians = compute_metric_medians(runs[runs["solver"].eq(best["solver"])], ["configuration"])
+    tests = describe_tests(_name_medians(medians.loc[best["configuration"]])) if len(medians) else ""
     notes = _describe_impls(describe_impls(table, best, count_processes(runs)))
     notes += describe_equals(row) + describe_choice(row) + describe_edge(row)
     return f"Best{where}: {who}: {describe_result(row)}{tests}{tied}.{notes}"
@@ -160,6 +160,12 @@ def describe_tests(row: Mapping[Any, Any] | pd.Series) -> str:
     shown = [name for name in names if not name.endswith(".loss")] or names
     texts = [f"{metric_words(name.removeprefix('selected.'))} {format_number(float(row[name]))}" for name in shown]
     return f"; {', '.join(texts)}" if texts else ""
+
+
+def _name_medians(medians: pd.Series) -> dict[str, float]:
+    """The medians of ``compute_metric_medians`` by the columns of the metrics."""
+    names = [str(name).removeprefix("median_") for name in medians.index]
+    return {name: value for name, value in zip(names, medians, strict=True) if not name.endswith(("_lo", "_hi"))}
 
 
 def _list_tied_optimizers(table: pd.DataFrame, best: pd.Series) -> list[str]:

@@ -122,7 +122,8 @@ def _sort_known_first(names: Iterable[str]) -> list[str]:
 
 def linear_axis(channel: Any, field: str, title: str) -> Any:
     """An axis for numbers of any sign, which need not begin at 0."""
-    return channel(f"{field}:Q", title=title, scale=alt.Scale(zero=False, nice=False))
+    axis = alt.Axis(tickCount=6, labelOverlap="greedy", labelSeparation=4)
+    return channel(f"{field}:Q", title=title, scale=alt.Scale(zero=False, nice=False), axis=axis)
 
 
 def log_axis(

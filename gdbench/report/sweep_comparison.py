@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from gdbench.analysis.metric_comparison import compare_metrics
 from gdbench.analysis.optimizer_comparison import NOT_COMPARABLE, TOO_FEW, VERDICTS, compare_optimizers
 from gdbench.analysis.run_comparison import RUN_VERDICTS, compare_runs
 from gdbench.errors import format_count, format_range
@@ -15,6 +16,7 @@ from gdbench.report.build import FigureReady, Report, keep_sections, make_sectio
 from gdbench.report.charts.changes import draw_ratios
 from gdbench.report.charts.vega_lite import Figure
 from gdbench.report.inputs import ReportInputs
+from gdbench.report.metric_changes import describe_metric_changes, make_metric_change_tables
 from gdbench.report.report_data import Landscape, ReportData, ReportTable, Section
 from gdbench.report.result_text import format_result
 from gdbench.report.setting_labels import metric_words
@@ -75,16 +77,16 @@ def build_comparison(
 ) -> Report:
     """The report of inputs made by ``combine_inputs``; ``on_figure`` as of ``build_report``."""
     compared = run_costs.select_comparable(inputs.runs, ["side"])
-    table = compare_optimizers(compared)
+    table, metrics = compare_optimizers(compared), compare_metrics(compared)
     runs = compare_runs(*(inputs.runs[inputs.runs["side"] == side] for side in "ab"))
     named = replace(inputs, runs=_name_sides(inputs.runs))
     data = ComparisonData(named, _name_sides(compared))
     names = {side: _describe_side(inputs.runs, side) for side in "ab"}
-    sections = [_difference_section(table, runs), *make_sections(data, landscape)]
+    sections = [_difference_section(table, metrics, runs), *make_sections(data, landscape)]
     return Report(
         named,
         data,
-        sentences=[f"a is {names['a']}, b is {names['b']}.", *_comparison_sentences(table, runs)],
+        sentences=[f"a is {names['a']}, b is {names['b']}.", *_comparison_sentences(table, metrics, runs)],
         summary=_comparison_table(table),
         sections=keep_sections(data, sections, on_figure),
         places=[f"{side}: {name}" for side, name in names.items()],
@@ -139,8 +141,10 @@ class PairedStyle(Style):
 # ------------------------------------------------------------------------------------------------------ differences
 
 
-def _difference_section(table: pd.DataFrame, runs: pd.DataFrame) -> Section:
+def _difference_section(table: pd.DataFrame, metrics: pd.DataFrame, runs: pd.DataFrame) -> Section:
     figures = [figure for cost in _informative_costs(table) for figure in _change_figures(table, cost)]
+    if len(metrics):  # of workloads without a target there is nothing to divide
+        figures = [figure for figure in figures if figure.chart is not None]
     differing = runs[runs["verdict"].isin(DIFFERING)]
     order = differing["verdict"].map({name: place for place, name in enumerate(DIFFERING)})
     differing = differing.loc[order.sort_values(kind="stable").index]
@@ -152,7 +156,7 @@ def _difference_section(table: pd.DataFrame, runs: pd.DataFrame) -> Section:
     tables = (
         [ReportTable("differing", "Runs that differ", rule, _difference_table(differing))] if len(differing) else []
     )
-    return Section("differences", "Differences", figures, tables)
+    return Section("differences", "Differences", figures, [*make_metric_change_tables(metrics), *tables])
 
 
 def _informative_costs(table: pd.DataFrame) -> list[str]:
@@ -205,14 +209,15 @@ def _format_value(value: Any) -> str:
 # ---------------------------------------------------------------------------------------------------------- verdict
 
 
-def _comparison_sentences(table: pd.DataFrame, runs: pd.DataFrame) -> list[str]:
-    """Sentences on all pairs for each cost, on each problem that changed, and on single runs."""
+def _comparison_sentences(table: pd.DataFrame, metrics: pd.DataFrame, runs: pd.DataFrame) -> list[str]:
+    """Sentences on all pairs for each cost, on each problem that changed, on metrics, and on single runs."""
     costs = _informative_costs(table)
     lines = [_describe_overall(table[table["cost"] == cost], cost) for cost in costs]
     for problem, rows in table[table["cost"].isin(costs)].groupby("problem", sort=False):
         groups = {name: rows[rows["outcome"] == name].to_dict(orient="records") for name in ("worse", "better")}
         parts = [f"{name}: {', '.join(map(_describe_pair, group))}" for name, group in groups.items() if group]
         lines += [f"{problem}: b is {'; '.join(parts)}."] if parts else []
+    lines += describe_metric_changes(metrics)
     counts = runs["verdict"].value_counts()
     counted = ", ".join(f"{counts[name]} {name}" for name in RUN_VERDICTS if name in counts)
     nothing = " Nothing differs." if set(counts.index) == {"same"} else ""

@@ -71,8 +71,9 @@ def _count_digits(text: str) -> int:
 
 
 def column_headers(table: pd.DataFrame) -> list[str]:
-    """The header of each column."""
-    return [HEADERS.get(str(name), str(name).replace("_", " ")) for name in table]
+    """The header of each column; what is no name of a column, as a workload and its metric, stays as it is."""
+    names = map(str, table)
+    return [HEADERS.get(name, name.replace("_", " ") if name.isidentifier() else name) for name in names]
 
 
 def is_text_column(table: pd.DataFrame, name: str) -> bool:

@@ -14,7 +14,7 @@ from gdbench.report.report_data import ReportTable
 from gdbench.report.result_text import count_statuses
 from gdbench.report.table_cells import BoldCells, column_headers, format_marked_cells, is_text_column
 
-__all__ = ["format_markdown", "latex_table", "markdown_table"]
+__all__ = ["format_latex", "format_markdown", "latex_table", "markdown_table"]
 
 NO_BOLD: BoldCells = {}
 MAX_ROWS = 40
@@ -57,6 +57,15 @@ def _markdown_rows(headers: Sequence[str], rows: Sequence[Sequence[str]], is_tex
         [cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in (cells[0], rules, *cells[1:])
     ]
     return [f"| {' | '.join(row)} |" for row in padded]
+
+
+def format_latex(report: Report) -> str:
+    """All tables of a report for a paper, those of its sections first."""
+    tables = [*report.tables, report.summary]
+    lines = [r"% For a preamble with \usepackage{booktabs}.", ""]
+    for table in tables:
+        lines += [f"% {table.title}", latex_table(table)]
+    return "\n".join(lines)
 
 
 def latex_table(table: ReportTable) -> str:

@@ -1,117 +1,178 @@
-"""Report section on training workloads: curves on train and held-out data, and each method's metrics over seeds."""
+"""Report section on training workloads: curves on train and held-out data, and the best metric of k trials."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 
-from gdbench.analysis import training_metrics
+from gdbench.analysis import training_metrics, training_trials
+from gdbench.analysis.step_times import count_processes
 from gdbench.analysis.training_metrics import LOSS
-from gdbench.errors import format_count, format_range
-from gdbench.report.charts.training_curves import draw_training_curves, has_curve_bands
-from gdbench.report.charts.vega_lite import Figure, name_figure
-from gdbench.report.number_format import format_interval_parts, format_range_text
-from gdbench.report.report_data import ReportData, ReportTable
-from gdbench.results.metric_medians import MEASURES
+from gdbench.errors import format_count
+from gdbench.report.charts.metric_tuning import draw_best_metric, draw_metric_by_lr
+from gdbench.report.charts.training_curves import CURVE_AXES, draw_training_curves, list_banded_splits
+from gdbench.report.charts.vega_lite import Figure, has_bands, name_figure
+from gdbench.report.report_data import ReportData
 
-__all__ = ["make_training_figures", "make_training_tables"]
+__all__ = ["make_metric_lr_figures", "make_training_figures"]
 
-HEADERS = {"final": "held-out, final", "best": "held-out, best", "test": "test"}
-"""Headers of the measures of a metric."""
-NUMBERS = {"final": "held_out_final", "best": "held_out_best", "test": "selected_test"}
-"""Their columns in the CSV."""
+SPLITS = {"train": "train", "held-out": "held_out"}
+"""Data on which curves are measured, and the prefix of their columns."""
+MIN_LOG_RATIO = 3.0
+"""Ratio of the largest to the smallest number from which on a log axis has several labels."""
+MIN_TRIALS = 3
+"""Configurations of a method from which on the best of k of them is drawn."""
 
 
 def make_training_figures(data: ReportData) -> list[Figure]:
-    """The loss on train and held-out data, and each other metric on held-out data, against steps."""
+    """The loss and each metric against each axis, on train and held-out data; then the best metric of k trials."""
     runs = training_metrics.select_training_runs(data.best_runs)
     names = training_metrics.list_metrics(runs)
-    if data.traces.empty or not names:
+    curves = [] if data.traces.empty else [figure for name in names for figure in _curve_figures(data, runs, name)]
+    return [*curves, *_best_of_k_figures(data, names)]
+
+
+# --------------------------------------------------------------------------------------------------------- curves
+
+
+def _curve_figures(data: ReportData, runs: pd.DataFrame, metric: str) -> list[Figure]:
+    """A metric against each axis that says something else than the others; none where no trace has it."""
+    names = {split: f"{prefix}.{metric}" for split, prefix in SPLITS.items()}
+    columns = {split: name for split, name in names.items() if name in data.traces and data.traces[name].notna().any()}
+    if not columns:
         return []
-    return [_curve_figure(data, runs, metric) for metric in names]
+    curves = data.sort_by_problem(_compute_curves(data, runs, metric, columns))
+    return [_curve_figure(data, runs, curves, metric, against) for against in _list_axes(runs, curves)]
 
 
-def _curve_figure(data: ReportData, runs: pd.DataFrame, metric: str) -> Figure:
-    curves = _compute_curves(data, runs, metric)
-    table = data.sort_by_problem(curves[np.isfinite(curves["value"])])
-    words = metric.replace("_", " ")
-    title = f"{'Train and held-out' if metric == LOSS else 'Held-out'} {words} against steps"
-    name = name_figure("training", metric)
-    if table.empty:
-        return Figure(name, title, "0 finite points: nothing can be drawn.", table, None, words, "training")
-    is_positive = metric == LOSS and bool((table["lo"].fillna(np.inf) > 0).all())
-    rule = _describe_curves(data, runs, curves, metric)
-    chart = draw_training_curves(table, data.style, words if metric == LOSS else f"held-out {words}", is_positive)
-    return Figure(name, title, rule, table, chart, words, "training")
+def _list_axes(runs: pd.DataFrame, curves: pd.DataFrame) -> list[str]:
+    """Steps; epochs where known; gradients where a step is not one; seconds where one process timed all runs."""
+    has_axis = {
+        "step": True,
+        "epochs": curves["epochs"].notna().any(),
+        "gradients": (curves["gradients"] - 1).abs().max() > 1e-9,
+        "seconds": curves["seconds"].notna().any() and count_processes(runs) == 1,
+    }
+    return [name for name in CURVE_AXES if has_axis[name]]
 
 
-def _compute_curves(data: ReportData, runs: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """The curves of a metric on held-out data, those of the loss on train data too, by ``optimizer`` and ``split``."""
+def _compute_curves(data: ReportData, runs: pd.DataFrame, metric: str, columns: dict[str, str]) -> pd.DataFrame:
+    """The curves of a metric by ``optimizer`` and ``split``, from these columns of traces, with what a step costs."""
     directions = training_metrics.find_directions(data.compared, metric)
-    splits = {"train": "train", "held-out": "held_out"} if metric == LOSS else {"held-out": "held_out"}
     parts = [
-        training_metrics.compute_metric_curves(runs, data.traces, f"{group}.{metric}", directions).assign(split=split)
-        for split, group in splits.items()
+        training_metrics.compute_metric_curves(runs, data.traces, column, directions).assign(split=split)
+        for split, column in columns.items()
     ]
     return pd.concat(parts, ignore_index=True).rename(columns={"solver": "optimizer"})
 
 
+def _curve_figure(data: ReportData, runs: pd.DataFrame, curves: pd.DataFrame, metric: str, against: str) -> Figure:
+    words, noun = _format_metric(metric), {"step": "steps"}.get(against, against)
+    table = curves.assign(x=curves["step"] * (1 if against == "step" else curves[against]))
+    table = table[np.isfinite(table["value"]) & table["x"].notna()].drop(columns=["epochs", "gradients", "seconds"])
+    group = name_figure("training", metric)
+    name = group if against == "step" else f"{group}-{against}"
+    title = f"{words[0].upper()}{words[1:]} on {_join_splits(curves)} data against {noun}"
+    if table.empty:
+        return Figure(name, title, "0 finite points: nothing can be drawn.", table, None, noun, group)
+    is_log = _is_logarithmic(metric, table, "lo")
+    rule = _describe_curves(data, runs, curves, metric)
+    return Figure(
+        name, title, rule, table, draw_training_curves(table, data.style, against, words, is_log), noun, group
+    )
+
+
+def _is_logarithmic(metric: str, table: pd.DataFrame, lowest: str) -> bool:
+    """Whether an axis is logarithmic: that of positive losses which a log axis can label in some panel."""
+    if metric != LOSS or not (table[lowest].fillna(np.inf) > 0).all():
+        return False
+    values = table.groupby("problem")[lowest]
+    return bool((values.max() > MIN_LOG_RATIO * values.min()).any())
+
+
+def _format_metric(metric: str) -> str:
+    return metric.replace("_", " ")
+
+
+def _join_splits(table: pd.DataFrame) -> str:
+    return " and ".join(split for split in SPLITS if split in set(table["split"]))
+
+
 def _describe_curves(data: ReportData, runs: pd.DataFrame, table: pd.DataFrame, metric: str) -> str:
     """The caption of a figure: what a line is, the runs that it covers, and those that ended."""
-    where = "on train (solid) and held-out data (dashed)" if metric == LOSS else "on held-out data"
+    splits = _join_splits(table)
+    where = "train (solid) and held-out data (dashed)" if " and " in splits else f"{splits} data"
     rule = (
-        f"{metric.replace('_', ' ').capitalize()} {where} at the recorded steps, in evaluation mode; each optimizer at"
-        f" its best configuration, that of the verdict ({len(runs)} of {len(data.compared)} runs)."
+        f"On {where} at the recorded steps, in evaluation mode; each optimizer at its best configuration, that of"
+        f" the verdict ({len(runs)} of {len(data.compared)} runs)."
     )
     if (count := int(table["runs"].max())) > 1:
-        drawn = "; band: quartiles" if has_curve_bands(table) else "; bands (quartiles) are in the data, not drawn"
-        rule += f" Line: median over up to {count} seeds{drawn}."
-    if metric == LOSS:
+        rule += f" Line: median over up to {count} seeds{_describe_bands(table)}."
+    if rings := [name for name in data.style.select_present(table["optimizer"]) if data.style.is_hollow(name)]:
+        rule += f" Rings: {', '.join(rings)}."
+    if metric == LOSS and "held-out" in splits:
         rule += " Overfitting: the held-out loss rises while the train loss falls."
     if ended := int(table.groupby(["problem", "optimizer"])["ended"].max().sum()):
         rule += f" {format_count(ended, 'run')} became nonfinite and count as the worst from then on."
     return rule
 
 
-def make_training_tables(data: ReportData) -> list[ReportTable]:
-    """The metrics of each method at its best configuration, median and range over seeds, the best of each in bold."""
-    runs = training_metrics.select_training_runs(data.best_runs)
-    names = training_metrics.list_metrics(runs)
-    directions = {metric: training_metrics.find_directions(data.compared, metric) for metric in names}
-    table = training_metrics.summarise_metrics(runs, directions)
+def _describe_bands(table: pd.DataFrame) -> str:
+    drawn = list_banded_splits(table)
+    if not drawn:
+        return "; bands (quartiles) are in the data, not drawn"
+    return "; band: quartiles" + ("" if len(drawn) == table["split"].nunique() else f", of {drawn[0]} data only")
+
+
+# --------------------------------------------------------------------------------------------------------- tuning
+
+
+def make_metric_lr_figures(data: ReportData) -> list[Figure]:
+    """The best value of each metric at each lr, on workloads of which several lrs were tried."""
+    runs = training_metrics.select_training_runs(data.merged_runs)
+    figures = [_metric_lr_figure(data, runs, metric) for metric in training_metrics.list_metrics(runs)]
+    return [figure for figure in figures if len(figure.table)]
+
+
+def _metric_lr_figure(data: ReportData, runs: pd.DataFrame, metric: str) -> Figure:
+    trials = training_trials.summarise_trials(runs, metric, training_metrics.find_directions(runs, metric))
+    table = training_trials.select_best_by_lr(trials)
+    table = data.sort_by_problem(table[table.groupby("problem")["lr"].transform("nunique") > 1])
+    table = table.assign(optimizer=table["solver"]).drop(columns=["solver", "cost"])
+    words = f"{_join_splits(table)} {_format_metric(metric)}"
+    name, title = name_figure("training-lr", metric), f"Best {words} against learning rate"
     if table.empty:
-        return []
-    table = data.sort_by_problem(table.rename(columns={"solver": "optimizer"})).reset_index(drop=True)
-    shown = [measure for measure in MEASURES if table[measure].notna().any()]
-    names = ["problem", "metric", "optimizer", "configuration"]
-    cells = {HEADERS[measure]: _format_intervals(table, measure) for measure in shown}
-    bold = {HEADERS[measure]: table[f"{measure}_best"].tolist() for measure in shown}
-    columns = {f"{measure}{end}": f"{NUMBERS[measure]}{end}" for measure in shown for end in ("", "_lo", "_hi")}
-    numbers = table[[*names, *columns, "selected_step", "seeds"]].rename(columns=columns)
-    text = table[names].assign(**cells, selected_step=table["selected_step"], seeds=table["seeds"])
-    return [ReportTable("training", "Metrics of each method", _describe_metrics(table), text, bold, numbers)]
-
-
-def _format_intervals(table: pd.DataFrame, measure: str) -> list[str]:
-    """``0.963 [0.957, 0.970]`` of each row; empty where there is no value."""
-    numbers = zip(*(table[name] for name in (measure, f"{measure}_lo", f"{measure}_hi")), strict=True)
-    return [format_range_text(*format_interval_parts(*ends)) for ends in numbers]
-
-
-def _describe_metrics(table: pd.DataFrame) -> str:
-    """The caption of the table: its columns, what is bold, and the seeds that ties need."""
+        return Figure(name, title, "", table)
+    band = "; band: lowest to highest seed" if has_bands(table["optimizer"], table["seeds"] > 1) else ""
     rule = (
-        "Each method at its best configuration, that of the verdict: median [lowest, highest] over seeds. test: at the"
-        " step at which held-out data select the weights, which test data never see. Bold: the best median of a problem"
-        " and metric, and equal ones"
+        f"Best {words} of a judged step at each learning rate, best over other settings, median over seeds{band}; a"
+        " run without a finite value counts as the worst."
     )
-    short = table[table["seeds"] < table["needed"]]
-    tested = "what Wilcoxon's signed-rank test of paired seeds does not tell apart (5%, Holm)"
-    if short.empty:
-        rule += f" or {tested}."
-    else:
-        seeds, needed = format_range(short["seeds"], "seed"), int(short["needed"].max())
-        rule += f"; from {needed} seeds on also {tested}: {seeds} are not enough to tell."
-    if np.isinf(table[[*MEASURES, *(f"{measure}_hi" for measure in MEASURES)]].to_numpy(float)).any():
-        rule += " ∞: a run without a finite value, which counts as the worst."
-    return rule
+    lost = int((~np.isfinite(trials["cost"])).sum())
+    rule += f" {lost} of {len(trials)} configurations have no finite median and are not drawn." if lost else ""
+    chart = draw_metric_by_lr(table, data.style, words, _is_logarithmic(metric, table, "lo"))
+    return Figure(name, title, rule, table, chart, words, "sensitivity")
+
+
+def _best_of_k_figures(data: ReportData, names: list[str]) -> list[Figure]:
+    """The best value of each metric of k trials, where some method has several."""
+    runs = training_metrics.select_training_runs(data.merged_runs)
+    figures = [_best_of_k_figure(data, runs, metric) for metric in names]
+    return [figure for figure in figures if len(figure.table) and figure.table["k"].max() >= MIN_TRIALS]
+
+
+def _best_of_k_figure(data: ReportData, runs: pd.DataFrame, metric: str) -> Figure:
+    directions = training_metrics.find_directions(runs, metric)
+    trials = training_trials.summarise_trials(runs, metric, directions)
+    table = training_trials.compute_best_of_trials(trials, directions)
+    table = data.sort_by_problem(table[np.isfinite(table["median"])])
+    table = table.assign(optimizer=table["solver"]).drop(columns="solver")
+    words = f"{_join_splits(trials)} {_format_metric(metric)}"
+    rule = (
+        f"Cost of tuning: median best {words} of k tried configurations, drawn at random without replacement; a"
+        " configuration counts with the median of its seeds."
+    )
+    is_log = _is_logarithmic(metric, table, "median")
+    chart = draw_best_metric(table, data.style, words, is_log) if len(table) else None
+    title = f"Best {words} of k trials"
+    return Figure(name_figure("training-trials", metric), title, rule, table, chart, words, "training-trials")

@@ -1,4 +1,4 @@
-"""Write a report to files: HTML page, Markdown, figures, tables."""
+"""Write a report to files: HTML page, Markdown, LaTeX, figures, tables."""
 
 from __future__ import annotations
 
@@ -14,24 +14,27 @@ from gdbench.report.inputs import ReportInputs
 from gdbench.report.page import render_page
 from gdbench.report.render_images import ImageRenderer, vega_bundle
 from gdbench.report.report_data import Landscape
-from gdbench.report.table_formats import format_markdown, latex_table
+from gdbench.report.table_formats import format_latex, format_markdown, latex_table
 from gdbench.results.atomic import replace_atomically
 
-__all__ = ["FORMS", "ReportBuilder", "render_markdown", "write_report"]
+__all__ = ["DEFAULT_FORMS", "TEXT_FORMS", "ReportBuilder", "render_text", "write_report"]
 
 ReportBuilder = Callable[[ReportInputs, Landscape | None, FigureReady | None], Report]
-FORMS = ("html", "md", "figures", "tables")
+DEFAULT_FORMS = ("html", "md", "figures", "tables")
+TEXT_FORMS = {"md": format_markdown, "latex": format_latex}
+"""Forms that alone are printed."""
+FORMS = (*DEFAULT_FORMS, "latex")
 
 
 def write_report(
     inputs: ReportInputs,
     folder: Path,
-    forms: Sequence[str] = FORMS,
+    forms: Sequence[str] = DEFAULT_FORMS,
     landscape: Landscape | None = None,
     images: ImageRenderer | None = None,
     build: ReportBuilder = build_report,
 ) -> tuple[Report, list[Path]]:
-    """Write report.html, report.md, figures/ and tables/, or some of them; returns the report and the files.
+    """Write report.html, report.md, figures/ and tables/, or other forms; returns the report and the files.
 
     ``images`` are renderer processes if already started. UsageError for an unknown form or a file system error.
     """
@@ -60,9 +63,9 @@ def _report_disk_errors(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def render_markdown(inputs: ReportInputs, build: ReportBuilder = build_report) -> str:
-    """The verdict and the tables as Markdown."""
-    return format_markdown(build(inputs, None, None))
+def render_text(form: str, inputs: ReportInputs, build: ReportBuilder = build_report) -> str:
+    """The verdict and the tables in one of TEXT_FORMS."""
+    return TEXT_FORMS[form](build(inputs, None, None))
 
 
 def _check_forms(forms: Sequence[str]) -> None:
@@ -77,6 +80,10 @@ def _write_page(report: Report, folder: Path) -> Path:
 
 def _write_markdown(report: Report, folder: Path) -> Path:
     return _write_text(folder / "report.md", format_markdown(report))
+
+
+def _write_latex(report: Report, folder: Path) -> Path:
+    return _write_text(folder / "report.tex", format_latex(report))
 
 
 def _figure_writer(images: ImageRenderer, folder: Path) -> FigureReady:
@@ -110,4 +117,5 @@ WRITERS: dict[str, Callable[[Report, Path], Path]] = {
     "html": _write_page,
     "md": _write_markdown,
     "tables": _write_tables,
+    "latex": _write_latex,
 }

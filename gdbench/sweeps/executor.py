@@ -33,6 +33,7 @@ from gdbench.sweeps.resume import (
 from gdbench.sweeps.sweep_result import SweepResult, interruptible
 from gdbench.sweeps.sweep_spec import SweepSpec, list_code_override, list_repeated, to_command
 from gdbench.sweeps.time_limit import find_sweep_limit
+from gdbench.sweeps.torchrun import is_follower
 
 __all__ = ["execute", "export", "find_cell_states", "write_configurations", "write_environment"]
 
@@ -43,7 +44,7 @@ def execute(spec: SweepSpec, jobs: Sequence[Job], progress: Progress, launch: La
     Raises ``UsageError`` before anything runs, and ``Interrupted`` where Ctrl-C comes after there is a folder.
     """
     check_cells(jobs, here=launch is None)
-    trackers = parse_trackers(jobs[0].config)
+    trackers = [] if is_follower() else parse_trackers(jobs[0].config)
     jobs, request = with_fingerprints(jobs), ResumeRequest.parse(jobs[0].config, spec.kind)
     limit = find_sweep_limit(jobs[0].config)
     with open_folder(jobs, request) as (folder, status), interruptible(SweepResult(folder, status)) as result:

@@ -25,6 +25,7 @@ from gdbench.results.statuses import WITHOUT_RESULT
 from gdbench.results.user_paths import expand_user
 from gdbench.sweeps.fingerprint import cell_fingerprint, explain_incomparable, spec_half
 from gdbench.sweeps.job import Job
+from gdbench.sweeps.torchrun import find_scratch_folder, has_torchrun, is_follower
 from gdbench.sweeps.weight_files import find_cells_without_files
 
 __all__ = [
@@ -67,7 +68,14 @@ class ResumeRequest:
         name, resume = (None if config[key] is None else str(config[key]) for key in ("name", "resume"))
         if name:
             check_label("name", name)
+        if resume and has_torchrun():
+            raise UsageError(
+                f"resume={resume} is not possible under torchrun, whose processes must all run the same cells: leave it"
+                " out, or run without torchrun."
+            )
         outputs, resume = (None if place is None else str(expand_user(place)) for place in (config["outputs"], resume))
+        if is_follower():
+            outputs = find_scratch_folder()
         return cls(outputs or "outputs", kind, name, resume, retry == "failed")
 
 

@@ -105,3 +105,18 @@ def test_a_console_that_is_no_terminal_has_no_limit() -> None:
 
     assert not out.is_terminal
     assert out.width == UNLIMITED
+
+
+def test_cells_become_shorter_before_the_last_column_leaves() -> None:
+    """Columns of a higher rank leave first, then ranges, and only then a column of rank 0."""
+    columns = [
+        Column("name", ["adam"], is_text=True),
+        Column("held-out", ["0.96 [0.95, 0.97]"], narrow_cells=["0.96"]),
+        Column("test", ["0.95 [0.94, 0.96]"], drop_rank=0, narrow_cells=["0.95"]),
+        Column("step", ["1.2 ms"], drop_rank=6),
+    ]
+    shown = {width: printed(fit_columns(columns, width), width)[-1].split() for width in (80, 46, 30, 18)}
+    assert shown[80][-2:] == ["1.2", "ms"]
+    assert shown[46][-3:] == ["0.95", "[0.94,", "0.96]"]
+    assert shown[30] == ["adam", "0.96", "0.95"]
+    assert shown[18] == ["adam", "0.96"]

@@ -4,70 +4,37 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
 import gdbench
 from gdbench.analysis.training_metrics import find_directions, summarise_metrics
 from gdbench.report.build import Report, build_report
+from gdbench.report.charts.training_curves import list_banded_splits
 from gdbench.report.charts.vega_lite import name_figure
 from gdbench.report.inputs import read_inputs
-from gdbench.report.sweep_comparison import build_comparison, combine_inputs
+from gdbench.report.report_data import ReportData
 from gdbench.report.table_formats import format_markdown, latex_table
+from gdbench.report.training_section import make_training_figures
+from gdbench.report.training_tables import make_training_tables
 from gdbench.report.writer import write_report
 
+pytest_plugins = ["support.training_reports"]
 SEEDS = (0, 1, 2)
 
 
-def share_right(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """The share of samples whose class has the highest output."""
-    return (outputs.argmax(1) == targets).float().mean()
-
-
-def blobs() -> gdbench.Training:
-    """Two noisy clouds, with more features than a few samples determine."""
-    generator = torch.Generator().manual_seed(0)
-    targets = torch.arange(96) % 2
-    inputs = torch.randn(96, 20, generator=generator) + targets[:, None]
-    parts = {"train": slice(0, 32), "held_out": slice(32, 64), "test": slice(64, 96)}
-    return gdbench.Training(
-        module=lambda: torch.nn.Linear(20, 2),
-        **{name: (inputs[part], targets[part]) for name, part in parts.items()},
-        metrics={"accuracy": share_right, "wrong": lambda *pair: 1 - share_right(*pair)},
-        lower_is_better=["wrong"],
-        batch=8,
-    )
-
-
-@pytest.fixture(scope="module")
-def outputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A sweep of a small workload over two methods, two learning rates and three seeds."""
-    outputs = tmp_path_factory.mktemp("outputs")
-    shared: dict[str, Any] = {"outputs": outputs, "device": "cpu", "steps": 20, "judge_every": 4, "timing": "off"}
-    gdbench.sweep(blobs(), optimizer=["gd", "adam"], lr=[0.01, 0.1], seed=list(SEEDS), **shared)
-    return outputs
-
-
-@pytest.fixture(scope="module")
-def report(outputs: Path) -> Report:
-    """Its report."""
-    return build_report(read_inputs([outputs]))
-
-
-def test_losses_on_train_and_held_out_data_share_a_panel(report: Report) -> None:
+def test_losses_on_train_and_held_out_data_share_a_panel(training_report: Report) -> None:
     """One colour a method, solid on train data and dashed on held-out data, medians and quartiles of the traces."""
-    figure = next(figure for figure in report.figures if figure.name == "training-loss")
+    figure = next(figure for figure in training_report.figures if figure.name == "training-loss")
     assert figure.chart is not None
     (line,) = (layer for layer in figure.chart.chart["layer"] if layer["mark"]["type"] == "line")
     assert line["encoding"]["color"]["field"] == "optimizer"
     assert line["encoding"]["strokeDash"]["field"] == "split"
     assert line["encoding"]["strokeDash"]["scale"]["domain"] == ["train", "held-out"]
 
-    traces, runs = report.data.traces, report.data.best_runs
+    traces, runs = training_report.data.traces, training_report.data.best_runs
     for (optimizer, split), rows in figure.table.groupby(["optimizer", "split"]):
         mine = traces[traces["run_id"].isin(runs.loc[runs["optimizer"] == optimizer, "run_id"])]
         expected = mine.groupby("step")[f"{str(split).replace('-', '_')}.loss"].median()
@@ -78,31 +45,62 @@ def test_losses_on_train_and_held_out_data_share_a_panel(report: Report) -> None
     assert "; band: quartiles" in figure.rule
 
 
-def test_each_metric_has_a_figure_of_held_out_data(report: Report) -> None:
-    """The figures are tabs of one group, the loss first, and metrics other than the loss are those of held-out data."""
-    section = report.sections[0]
+def test_each_metric_is_drawn_on_train_and_held_out_data(training_report: Report) -> None:
+    """A metric is a group of figures, the loss first, whose tabs are its axes; both splits share a panel."""
+    section = training_report.sections[0]
     assert section.title == "Training"
-    assert [figure.tab for figure in section.figures] == ["loss", "accuracy", "wrong"]
-    assert len({figure.group for figure in section.figures}) == 1
-    for figure in section.figures[1:]:
-        assert set(figure.table["split"]) == {"held-out"}
+    curves = [figure for figure in section.figures if "step" in figure.table]
+    assert [(figure.group, figure.tab) for figure in curves] == [
+        (f"training-{metric}", axis) for metric in ("loss", "accuracy", "wrong") for axis in ("steps", "epochs")
+    ]
+    for figure in curves:
+        assert set(figure.table["split"]) == {"train", "held-out"}
         assert (figure.table["lo"] <= figure.table["hi"]).all()
 
 
-def test_the_direction_of_a_metric_follows_from_its_best_values(report: Report) -> None:
+def test_an_epoch_is_a_pass_over_the_training_data(training_report: Report) -> None:
+    """32 samples in batches of 8 are 4 steps an epoch."""
+    figure = next(figure for figure in training_report.figures if figure.name == "training-loss-epochs")
+    assert (figure.table["x"] == figure.table["step"] / 4).all()
+
+
+def test_curves_go_against_seconds_and_gradients_where_these_say_more(train_only_sweep: Path) -> None:
+    """Timed runs have an axis of seconds, the steps times the time of a step; methods with two gradients a step one."""
+    inputs = read_inputs([train_only_sweep])
+    runs = inputs.runs.assign(step_s=0.5, gradient_evals=2 * inputs.runs["steps"])
+    figures = make_training_figures(ReportData(replace(inputs, runs=runs)))
+    tabs = {figure.tab: figure.table for figure in figures if figure.group == "training-loss"}
+    assert list(tabs) == ["steps", "epochs", "gradients", "seconds"]
+    assert (tabs["seconds"]["x"] == tabs["seconds"]["step"] * 0.5).all()
+    assert (tabs["gradients"]["x"] == tabs["gradients"]["step"] * 2).all()
+
+
+def test_many_methods_have_bands_on_held_out_data_only() -> None:
+    """With four methods the bands of eight lines would hide each other; with seven none is drawn."""
+    rows = [
+        {"optimizer": f"m{number}", "split": split, "runs": 3} for number in range(7) for split in ("train", "held-out")
+    ]
+    table = pd.DataFrame(rows)
+    assert list_banded_splits(table[:6]) == ["train", "held-out"]
+    assert list_banded_splits(table[:8]) == ["held-out"]
+    assert list_banded_splits(table) == []
+
+
+def test_the_direction_of_a_metric_follows_from_its_best_values(training_report: Report) -> None:
     """Losses and metrics of ``lower_is_better`` are best where lowest, all others where highest."""
-    runs = report.data.compared
+    runs = training_report.data.compared
     assert [list(find_directions(runs, name).values()) for name in ("loss", "accuracy", "wrong")] == [[1], [-1], [1]]
 
 
-def test_the_table_has_medians_and_ranges_with_the_best_in_bold(report: Report, outputs: Path) -> None:
+def test_the_table_has_medians_and_ranges_with_the_best_in_bold(training_report: Report, training_sweep: Path) -> None:
     """Cells are those of the runs; the best median of each metric is bold, in Markdown and LaTeX too."""
-    table = report.sections[0].tables[0]
+    table = next(table for table in training_report.tables if table.name == "training")
     assert table.numbers is not None
-    runs = report.data.best_runs
+    runs = training_report.data.best_runs
     for row in table.numbers.to_dict(orient="records"):
         mine = runs[runs["optimizer"] == row["optimizer"]]
         columns = {
+            "train_final": "final.train.",
             "held_out_final": "final.held_out.",
             "held_out_best": "best.held_out.",
             "selected_test": "selected.test.",
@@ -115,14 +113,18 @@ def test_the_table_has_medians_and_ranges_with_the_best_in_bold(report: Report, 
         for metric, rows in table.numbers.groupby("metric"):
             best = rows[name].max() if metric == "accuracy" else rows[name].min()
             assert [table.bold[header][place] for place in rows.index] == rows[name].eq(best).tolist()
-    assert "| **" in format_markdown(report)
+    assert "| **" in format_markdown(training_report)
     assert r"\textbf{" in latex_table(table)
     assert "6 seeds" in table.rule
 
 
-def test_files_hold_figures_and_numbers(outputs: Path, tmp_path: Path) -> None:
-    """The page shows the best in bold, and the CSV has a number a cell."""
-    write_report(read_inputs([outputs]), tmp_path, ["html", "md", "tables"])
+def test_files_hold_figures_and_numbers(training_report: Report, tmp_path: Path) -> None:
+    """The page shows the best in bold and the loss where it ranks, and the CSV has a number a cell."""
+    inputs = training_report.inputs
+    by_loss = replace(inputs, runs=inputs.runs.assign(selection_metric="held_out.loss"))
+    forms = ["html", "md", "tables"]
+    write_report(inputs, tmp_path, forms, build=lambda *_: replace(training_report, inputs=by_loss))
+    assert "held-out loss</button>" in (tmp_path / "report.html").read_text()
     table = pd.read_csv(tmp_path / "tables" / "training.csv")
     assert table["held_out_best_lo"].dtype == float
     assert {"figure-training-loss.csv", "figure-training-accuracy.csv"} <= {
@@ -131,14 +133,14 @@ def test_files_hold_figures_and_numbers(outputs: Path, tmp_path: Path) -> None:
     assert "<strong>" in (tmp_path / "report.html").read_text()
 
 
-def test_nothing_is_said_of_gaps(report: Report) -> None:
+def test_nothing_is_said_of_gaps(training_report: Report) -> None:
     """A workload has no minimum: the ladder of targets and other figures of gaps are left out."""
-    assert "Targets and precision" not in [section.title for section in report.sections]
-    assert not any("gap" in figure.title.lower() for figure in report.figures)
+    assert "Targets and precision" not in [section.title for section in training_report.sections]
+    assert not any("gap" in figure.title.lower() for figure in training_report.figures)
 
 
 @pytest.mark.slow
-def test_other_runs_have_no_training_section(outputs: Path, tmp_path: Path) -> None:
+def test_other_runs_have_no_training_section(training_sweep: Path, tmp_path: Path) -> None:
     """Functions have no such section, and beside a workload they are not part of it."""
     gdbench.sweep(
         "rosenbrock", optimizer=["gd", "adam"], lr=[0.1], steps=20, device="cpu", timing="off", outputs=tmp_path
@@ -146,30 +148,22 @@ def test_other_runs_have_no_training_section(outputs: Path, tmp_path: Path) -> N
     alone = build_report(read_inputs([tmp_path]))
     assert "Training" not in [section.title for section in alone.sections]
 
-    both = build_report(read_inputs([tmp_path, outputs]))
+    both = build_report(read_inputs([tmp_path, training_sweep]))
     training = next(section for section in both.sections if section.title == "Training")
-    assert not any(training.tables[0].table["problem"].str.contains("rosenbrock"))
+    assert not any(training.tables[-1].table["problem"].str.contains("rosenbrock"))
     assert not any(training.figures[0].table["problem"].str.contains("rosenbrock"))
     assert "Targets and precision" in [section.title for section in both.sections]
 
 
 @pytest.mark.slow
-def test_without_traces_the_table_remains(outputs: Path) -> None:
-    """With trace=none there are no curves, and the table has its numbers from the runs."""
-    inputs = read_inputs([outputs])
-    section = build_report(replace(inputs, traces=inputs.traces.head(0))).sections[0]
-    assert section.title == "Training"
-    assert not section.figures
-    assert len(section.tables) == 1
-
-
-def test_two_sides_differ_by_rings(outputs: Path) -> None:
-    """In a comparison a method has one colour on both sides; side b has rings, as its dash is that of the data."""
-    inputs = read_inputs([outputs])
-    compared = build_comparison(combine_inputs(inputs, inputs))
-    figure = next(figure for figure in compared.figures if figure.name == "training-loss")
-    assert figure.chart is not None
-    assert any("fill" in layer["encoding"] for layer in figure.chart.chart["layer"])
+def test_without_traces_the_table_remains(training_sweep: Path) -> None:
+    """With trace=none, also where other sweeps are traced, there are no curves, and tables are made from the runs."""
+    inputs = read_inputs([training_sweep])
+    data = ReportData(replace(inputs, traces=inputs.traces.head(0)))
+    others = ReportData(replace(inputs, traces=inputs.traces[["run_id", "step", "loss", "gap"]]))
+    for given in (data, others):
+        assert not [figure for figure in make_training_figures(given) if figure.group == "training-loss"]
+    assert [table.name for table in make_training_tables(data)] == ["metrics", "time-to-result", "training"]
 
 
 def make_runs(**values: list[float]) -> pd.DataFrame:
@@ -209,9 +203,9 @@ def test_a_run_without_a_value_counts_as_the_worst() -> None:
 
 
 @pytest.mark.slow
-def test_every_figure_is_vega_lite(report: Report) -> None:
+def test_every_figure_is_vega_lite(training_report: Report) -> None:
     """Each chart of the section satisfies the schema of Vega-Lite."""
-    for figure in report.sections[0].figures:
+    for figure in training_report.sections[0].figures:
         assert figure.chart is not None
         figure.chart.to_altair().to_dict(validate=True)
 

@@ -58,6 +58,7 @@ _PROMISES = {
     "report --open": ("report.html", "figures", "tables", "report.md"),
     "report outputs/2026-11-23/* --to report": ("report/report.html",),
     "report --format md": ("# ", "|"),
+    "report --format latex": ("\\begin{tabular}",),
     "compare outputs/2026-11-23/A outputs/2026-11-23/B --open": ("outputs/compare/", "Run by run: "),
     "reproduce RUN": ("Reproduced: ",),
     "compare A B --settings": ("Nothing differs in configuration, environment or exact results.",),

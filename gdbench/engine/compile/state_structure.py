@@ -128,9 +128,15 @@ def _assemble(form: Form, tensors: Iterator[Tensor]) -> Any:
 
 
 def select_lanes(tree: Any, count: int, lanes: Tensor) -> Any:
-    """An x, or a method's state, of some of ``count`` lanes; a tensor without an axis of lanes stays as it is."""
+    """An x, or a method's state, of some of ``count`` lanes, which lie in memory as they did.
+
+    A tensor without an axis of lanes stays as it is.
+    """
 
     def pick(leaf: Tensor) -> Tensor:
-        return put_lanes_last(leaf.detach()[lanes]) if leaf.shape[:1] == (count,) else leaf
+        if leaf.shape[:1] != (count,):
+            return leaf
+        chosen = leaf.detach()[lanes]
+        return put_lanes_last(chosen) if leaf.stride(0) == min(leaf.stride()) else chosen.contiguous()
 
     return assemble(describe_form(tree), [pick(tensor) for tensor in list_tensors(tree)])

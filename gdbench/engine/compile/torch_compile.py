@@ -18,7 +18,7 @@ from torch.utils._pytree import tree_map_only
 from gdbench.engine.compile.unstack_pass import UnstackPass
 from gdbench.errors import Unavailable
 
-__all__ = ["Graph", "compile_and_run", "mark_lanes_dynamic"]
+__all__ = ["Graph", "compile_and_run", "compile_module_loss", "mark_lanes_dynamic"]
 
 Graph = Callable[..., Any]
 
@@ -41,9 +41,27 @@ def compile_and_run(code: FunctionType, backend: str | Callable[..., Any], at: A
         if few is not None:
             called(*mark_lanes_dynamic(few))
         called(*at)  # vmap makes of some functions a graph of one number of lanes: it is compiled again
+    require_compiled(graph)
+    return called
+
+
+def compile_module_loss(code: Any, backend: str, at: Any) -> Graph:
+    """The compiled graph of the loss ``code(*at)`` of a module, whose backward pass is compiled with it.
+
+    All conditions are checked before each call, as a module may hold numbers that change. Raises Unavailable where
+    torch.compile cannot work.
+    """
+    graph = make_graph(code, backend, dict(INDUCTOR) if backend == "inductor" else {})
+    called = raise_unavailable(graph)
+    called(*at)
+    require_compiled(graph)
+    return called
+
+
+def require_compiled(graph: Graph) -> None:
+    """Raise Unavailable where a graph that has been called was not compiled."""
     if not eval_frame._debug_get_cache_entry_list(eval_frame.innermost_fn(graph).__code__):
         raise Unavailable("torch.compile: it has compiled nothing; is it switched off, as by TORCH_COMPILE_DISABLE?")
-    return called
 
 
 def raise_unavailable(graph: Graph) -> Graph:
@@ -77,13 +95,18 @@ def start_compiler_queries() -> None:
 
 def compile_graph(code: Any, backend: str | Callable[..., Any], laned: bool) -> Graph:
     """A function as one graph, which its first call compiles."""
-    # torch keeps graphs with the code, which all programs share, and caps their number: take code of our own.
-    own = FunctionType(code.__code__.replace(), code.__globals__, closure=code.__closure__)
     options: dict[str, Any] = {"guard_filter_fn": keep_tensor_and_shape_guards if laned else keep_tensor_guards}
     if backend == "inductor":
         options |= INDUCTOR
         if laned:
             options["post_grad_custom_pre_pass"] = UnstackPass()
+    return make_graph(code, backend, options)
+
+
+def make_graph(code: FunctionType, backend: str | Callable[..., Any], options: dict[str, Any]) -> Graph:
+    """A function as one graph, compiled with these options."""
+    # torch keeps graphs with the code, which all programs share, and caps their number: take code of our own.
+    own = FunctionType(code.__code__.replace(), code.__globals__, closure=code.__closure__)
     stop_frame_counting()
     try:
         return torch.compile(own, fullgraph=True, dynamic=False, backend=backend, options=options)

@@ -1,22 +1,22 @@
 """The gradient of a module as a function of its parameters, for one run or for lanes of small networks at once.
 
-``torch.func.functional_call`` puts parameters and buffers into one shared module; ``vmap`` maps that over lanes. The
-buffers (running means of BatchNorm ...) belong to the oracle: each evaluation in training mode updates them, as it does
-in a module.
+A module is called with parameters and buffers of any run; ``vmap`` maps that over lanes. The buffers (running means of
+BatchNorm ...) belong to the oracle: each evaluation in training mode updates them, as it does in a module.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from gdbench.engine.oracle import EagerOracle
 from gdbench.engine.training.batches import BatchSource
 from gdbench.engine.training.lane_batches import LaneBatches
 from gdbench.engine.training.lane_randomness import LaneRandomness
+from gdbench.engine.training.module_function import ModuleFunction
 from gdbench.objectives.base import Objective, cast
 from gdbench.objectives.training import TRAIN, Training
 from gdbench.objectives.training_data import list_tensors
@@ -25,7 +25,7 @@ from gdbench.optimizers.base import Step
 from gdbench.optimizers.weight_averaging import AveragedState
 from gdbench.tree import Params, leaves
 
-__all__ = ["FunctionalOracle", "call_module", "make_lane_buffers", "read_buffers", "read_judged_buffers", "split_batch"]
+__all__ = ["FunctionalOracle", "make_lane_buffers", "read_buffers", "read_judged_buffers", "split_batch"]
 
 Buffers = dict[str, Tensor]
 BatchOf = Callable[[int], tuple[Tensor, ...]]
@@ -35,11 +35,6 @@ BatchOf = Callable[[int], tuple[Tensor, ...]]
 def split_batch(batch: tuple[Tensor, ...]) -> tuple[tuple[Tensor, ...], Tensor]:
     """The inputs and targets of a batch; a batch of one tensor is its own target."""
     return (batch[:-1] or batch), batch[-1]
-
-
-def call_module(module: nn.Module, params: Any, buffers: Mapping[str, Tensor], inputs: tuple[Tensor, ...]) -> Any:
-    """The outputs of a module with these parameters and buffers; those in training mode update the buffers in place."""
-    return torch.func.functional_call(module, {**params, **buffers}, inputs)
 
 
 def make_lane_buffers(training: Training, seeds: Tensor, dtype: torch.dtype, device: torch.device) -> Buffers:
@@ -83,7 +78,7 @@ class FunctionalOracle:
 
     def __init__(
         self,
-        module: nn.Module,
+        module: ModuleFunction,
         objective: Objective,
         seeds: Tensor,
         batch_of: BatchOf,
@@ -91,7 +86,7 @@ class FunctionalOracle:
         shares_batches: bool = False,
         randomness: LaneRandomness | None = None,
     ) -> None:
-        """Take the code of a module in training mode.
+        """Take a module in training mode.
 
         ``shares_batches`` says that all lanes have the same batch; ``randomness`` draws for each lane what it draws.
         """
@@ -101,7 +96,7 @@ class FunctionalOracle:
         self.shares_batches, self.loss = shares_batches, objective.training.loss
 
     @classmethod
-    def alone(cls, module: nn.Module, objective: Objective, seed: int) -> FunctionalOracle:
+    def alone(cls, module: ModuleFunction, objective: Objective, seed: int) -> FunctionalOracle:
         """The oracle of one run."""
         training = objective.training
         assert training is not None
@@ -111,7 +106,7 @@ class FunctionalOracle:
 
     @classmethod
     def in_lanes(
-        cls, module: nn.Module, objective: Objective, seeds: Tensor, draws: bool, buffers: Buffers | None = None
+        cls, module: ModuleFunction, objective: Objective, seeds: Tensor, draws: bool, buffers: Buffers | None = None
     ) -> FunctionalOracle:
         """The oracle of lanes with the seeds ``[L]``, whose data are tensors; None: buffers of new modules."""
         training = objective.training
@@ -170,4 +165,4 @@ class FunctionalOracle:
 
     def _evaluate_one(self, x: Params, buffers: Buffers, batch: tuple[Tensor, ...]) -> Tensor:
         inputs, targets = split_batch(batch)
-        return check_loss(self.loss(call_module(self.module, x, buffers, inputs), targets))
+        return check_loss(self.loss(self.module(x, buffers, inputs), targets))

@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from gdbench.engine.training.functional import call_module, split_batch
+from gdbench.engine.training.functional import split_batch
+from gdbench.engine.training.module_function import ModuleFunction
 from gdbench.objectives.base import Objective
 from gdbench.objectives.training import HELD_OUT, JUDGED, LOSS, TEST, TRAIN
 from gdbench.objectives.training_data import list_tensors
@@ -31,8 +32,8 @@ Score = Callable[[Any, Any], Tensor]
 class Judge:
     """Evaluates a module's loss and metrics on a split: means over its samples, ``[]`` of one run, ``[L]`` in lanes."""
 
-    def __init__(self, module: nn.Module, objective: Objective, laned: bool) -> None:
-        """``module`` lends its code; it must be in evaluation mode."""
+    def __init__(self, module: ModuleFunction, objective: Objective, laned: bool) -> None:
+        """``module`` must be in evaluation mode."""
         assert objective.training is not None
         self.module, self.laned = module, laned
         self.scores: dict[str, Score] = {LOSS: objective.training.loss, **objective.training.metrics}
@@ -67,7 +68,7 @@ class Judge:
     def _score(self, x: Params, buffers: dict[str, Tensor], batch: tuple[Tensor, ...]) -> dict[str, Tensor]:
         def score(x: Params, buffers: dict[str, Tensor], batch: tuple[Tensor, ...]) -> dict[str, Tensor]:
             inputs, targets = split_batch(batch)
-            outputs = call_module(self.module, x, buffers, inputs)
+            outputs = self.module(x, buffers, inputs)
             return {
                 name: check_loss(function(outputs, targets), None if name == LOSS else name)
                 for name, function in self.scores.items()

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from gdbench.config.user_modules import USER_ERRORS
 from gdbench.engine.random_state import set_globals
+from gdbench.engine.training.closeness import is_close, is_close_tree
 from gdbench.objectives.training import TRAIN
 from gdbench.objectives.training_data import list_tensors
-from gdbench.tree import Params, leaves, select_run, stack_runs
+from gdbench.tree import select_run, stack_runs
 
 if TYPE_CHECKING:
     from gdbench.engine.cell import Cell
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["explain_unbatchable_training"]
 
 CHECKED_RUNS = 3
-ROUNDING = 2**10
-"""Losses and gradients in lanes and alone agree to so many roundings: sums over a batch differ in their order."""
 
 
 def explain_unbatchable_training(cell: Cell) -> str | None:
@@ -46,18 +44,3 @@ def explain_unbatchable_training(cell: Cell) -> str | None:
         if not (all(is_close(*pair) for pair in pairs) and is_close_tree(select_run(grad, row), slope)):
             return "vmap gives other losses than one run at a time"
     return None
-
-
-def is_close(a: torch.Tensor, b: torch.Tensor) -> bool:
-    """Whether two tensors are equal but for rounding, relative to the largest number."""
-    largest = float(b.abs().max()) if b.numel() else 0.0
-    bound = ROUNDING * torch.finfo(b.dtype).eps * max(largest, torch.finfo(b.dtype).tiny)
-    return torch.allclose(a, b, rtol=0.0, atol=bound, equal_nan=True)
-
-
-def is_close_tree(a: Params, b: Params) -> bool:
-    """The same of two trees, relative to their largest number."""
-    largest = max(float(leaf.abs().max()) for leaf in leaves(b))
-    bound = ROUNDING * torch.finfo(leaves(b)[0].dtype).eps * largest
-    pairs = zip(leaves(a), leaves(b), strict=True)
-    return all(torch.allclose(one, other, rtol=0.0, atol=bound, equal_nan=True) for one, other in pairs)

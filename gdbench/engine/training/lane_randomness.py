@@ -20,14 +20,16 @@ __all__ = ["LaneRandomness"]
 
 Fill = Callable[[Tensor, torch.Generator], Tensor]
 """Fills an empty tensor from a generator."""
+GetGenerators = Callable[[], list[torch.Generator]]
+"""Returns the generators of all lanes: of a list as an argument, torch would look at every element in every call."""
 
 
 class _LaneNoise(torch.autograd.Function):
     """Noise in the shape of a tensor; ``vmap`` calls it once for all lanes, each of which has a generator."""
 
     @staticmethod
-    def forward(like: Tensor, lane: Tensor, fill: Fill, generators: list[torch.Generator]) -> Tensor:
-        return fill(torch.empty_like(like), generators[int(lane)])
+    def forward(like: Tensor, lane: Tensor, fill: Fill, get_generators: GetGenerators) -> Tensor:
+        return fill(torch.empty_like(like), get_generators()[int(lane)])
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
@@ -39,9 +41,10 @@ class _LaneNoise(torch.autograd.Function):
 
     @staticmethod
     def vmap(
-        info: Any, in_dims: Any, like: Tensor, lane: Tensor, fill: Fill, generators: list[torch.Generator]
+        info: Any, in_dims: Any, like: Tensor, lane: Tensor, fill: Fill, get_generators: GetGenerators
     ) -> tuple[Tensor, int]:
         one = like if in_dims[0] is None else like.select(in_dims[0], 0)
+        generators = get_generators()
         noise = torch.empty((len(generators), *one.shape), dtype=like.dtype, device=like.device)
         for row, generator in zip(noise, generators, strict=True):
             fill(row, generator)
@@ -73,7 +76,7 @@ class LaneRandomness(TorchFunctionMode):
 
     def draw(self, like: Tensor, fill: Fill) -> Tensor:
         """Noise in the shape of ``like``, of each lane its own."""
-        noise: Tensor = _LaneNoise.apply(like.detach(), self.lane, fill, self.generators)  # type: ignore[no-untyped-call]
+        noise: Tensor = _LaneNoise.apply(like.detach(), self.lane, fill, lambda: self.generators)  # type: ignore[no-untyped-call]
         return noise
 
 

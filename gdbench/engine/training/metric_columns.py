@@ -27,7 +27,7 @@ Columns = dict[str, Array]
 
 
 def make_metric_columns(metrics: TrainingMetrics, training: Training, target: TargetMetric | None) -> Columns:
-    """``final.NAME`` and ``best.NAME`` of each judged metric, tests', and how near the target came."""
+    """``final.NAME`` and ``best.NAME`` of judged metrics, tests', how near the target came, and steps of an epoch."""
     columns: Columns = {}
     for name, values in metrics.values.items():
         if name == BATCH_LOSS:
@@ -39,6 +39,8 @@ def make_metric_columns(metrics: TrainingMetrics, training: Training, target: Ta
     finite = np.isfinite(metrics.values[TRAIN_LOSS][-1])
     columns |= {f"final.{name}": np.where(finite, values, np.nan) for name, values in metrics.final_test.items()}
     masked: Columns = {name: np.ma.masked_invalid(values) for name, values in columns.items()}
+    if (count := training.steps_per_epoch) is not None:
+        masked["steps_per_epoch"] = np.full(metrics.values[TRAIN_LOSS].shape[1], count)
     if metrics.selected_step is not None:
         nothing = metrics.selected_step < 0
         selected = {f"selected.{name}": np.where(nothing, np.nan, v) for name, v in metrics.selected_test.items()}

@@ -1,4 +1,4 @@
-"""Training curves: a loss or a metric against steps, on train and on held-out data."""
+"""Training curves: a loss or a metric against steps, epochs, gradients or seconds, on train and held-out data."""
 
 from __future__ import annotations
 
@@ -7,55 +7,74 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from gdbench.report.charts.convergence import AXES
 from gdbench.report.charts.tooltips import number_tooltip, tooltips
-from gdbench.report.charts.vega_lite import ChartSpec, draw_panels, has_bands, json_records, named_data, pick_opacity
+from gdbench.report.charts.vega_lite import (
+    HEIGHT,
+    MAX_BANDS,
+    WIDTH,
+    ChartSpec,
+    draw_panels,
+    json_records,
+    named_data,
+    pick_opacity,
+)
 from gdbench.report.style import Style, linear_axis, log_axis
 
-__all__ = ["draw_training_curves", "has_curve_bands"]
+__all__ = ["CURVE_AXES", "draw_training_curves", "list_banded_splits"]
 
+CURVE_AXES = {"step": AXES["step"], "epochs": "epochs", "gradients": AXES["gradients"], "seconds": AXES["seconds"]}
+"""Titles of the axes against which curves are drawn."""
 SPLIT_DASHES = {"train": (1, 0), "held-out": (6, 4)}
 """Dash of a curve by the data on which it is measured."""
 
 
-def has_curve_bands(table: pd.DataFrame) -> bool:
-    """Whether bands are drawn: several seeds, and few enough lines."""
-    return has_bands(table["optimizer"] + table["split"], table["runs"] > 1)
+def list_banded_splits(table: pd.DataFrame) -> list[str]:
+    """The splits whose bands are drawn: where several seeds are, all that few lines have, else the last."""
+    splits = [split for split in SPLIT_DASHES if split in set(table["split"])]
+    optimizers = table["optimizer"].nunique()
+    if not (table["runs"] > 1).any() or optimizers > MAX_BANDS:
+        return []
+    return splits if optimizers * len(splits) <= MAX_BANDS else splits[-1:]
 
 
-def draw_training_curves(table: pd.DataFrame, style: Style, title: str, logarithmic: bool) -> ChartSpec:
-    """A line per optimizer and split with a band between its quartiles, one panel per problem.
+def draw_training_curves(table: pd.DataFrame, style: Style, against: str, title: str, logarithmic: bool) -> ChartSpec:
+    """A line per optimizer and split over ``x`` with a band between its quartiles, one panel per problem.
 
-    Where both splits are drawn the dash tells them apart, else the optimizers.
+    Where both splits are drawn the dash tells them apart, else the optimizers; points where some differ by rings.
     """
     names = table["optimizer"].unique()
     axis = log_axis if logarithmic else linear_axis
     detail = [alt.Detail("configuration:N"), alt.Detail("split:N")]
-    base = alt.Chart(named_data()).encode(x=linear_axis(alt.X, "step", "step"), color=style.colour_channel(names))
+    has_rings = any(map(style.is_hollow, names))
+    base = alt.Chart(named_data()).encode(
+        x=linear_axis(alt.X, "x", CURVE_AXES[against]), color=style.colour_channel(names)
+    )
     line = base.mark_line(aria=False).encode(
         y=axis(alt.Y, "value", title),
         strokeDash=_split_channel() if table["split"].nunique() > 1 else style.dash_channel(names),
         opacity=pick_opacity(),
         detail=detail,
     )
-    band = base.mark_area(aria=False).encode(
-        y=axis(alt.Y, "lo", title), y2=alt.Y2("hi:Q"), opacity=pick_opacity(0.13), detail=detail
-    )
     tooltip = tooltips(
-        *("optimizer:N", "configuration:N", alt.Tooltip("split:N", title="data"), number_tooltip("step", kind="cost")),
+        *("optimizer:N", "configuration:N", alt.Tooltip("split:N", title="data"), number_tooltip("x", against, "cost")),
         *(number_tooltip("value", title), number_tooltip("lo", "lower quartile")),
         *(number_tooltip("hi", "upper quartile"), "runs:Q"),
     )
     hover = base.mark_point(size=90, opacity=0, filled=True).encode(y=alt.Y("value:Q"), tooltip=tooltip)
-    layers = [*([band] if has_curve_bands(table) else []), line, *_hollow_points(base, style, names), hover]
-    return draw_panels(table, *layers, pick=True, rows=json_records(style.sort_grey_first(table)))
+    bands = [_draw_band(base, axis(alt.Y, "lo", title), detail, split) for split in list_banded_splits(table)]
+    rings = base.mark_point(size=30).encode(y=alt.Y("value:Q"), fill=style.fill_channel(names), opacity=pick_opacity())
+    layers = [*bands, line, *([rings] if has_rings else []), hover]
+    width, height = (2 * WIDTH, HEIGHT + 40) if table["problem"].nunique() == 1 else (WIDTH, HEIGHT)
+    rows = json_records(style.sort_grey_first(table))
+    return draw_panels(table, *layers, pick=True, rows=rows, width=width, height=height)
 
 
-def _hollow_points(base: Any, style: Style, names: Any) -> list[Any]:
-    """Points of the lines where some optimizers share a colour and differ by rings."""
-    if not any(map(style.is_hollow, names)):
-        return []
-    points = base.mark_point(size=30).encode(y=alt.Y("value:Q"), fill=style.fill_channel(names), opacity=pick_opacity())
-    return [points]
+def _draw_band(base: Any, y: Any, detail: list[Any], split: str) -> Any:
+    """The bands of one split; those of train are fainter, behind those of held-out."""
+    opacity = pick_opacity(0.16 if split == "held-out" else 0.1)
+    area = base.transform_filter(f"datum.split == '{split}'").mark_area(aria=False)
+    return area.encode(y=y, y2=alt.Y2("hi:Q"), opacity=opacity, detail=detail)
 
 
 def _split_channel() -> alt.StrokeDash:

@@ -25,6 +25,7 @@ from gdbench.report.number_format import format_number
 from gdbench.report.report_data import ReportTable, Section
 from gdbench.report.repro_command import repro_command
 from gdbench.report.result_text import count_statuses
+from gdbench.report.setting_labels import metric_header, metric_headers
 from gdbench.report.style import vega_theme
 from gdbench.report.table_cells import column_headers, column_kind, format_cells, is_text_column, shorten_numbers
 
@@ -49,7 +50,7 @@ COLUMNS = {
     "step_time_ratio": "vs reference",
     "time_to_target_s": "to target",
 }
-"""Columns of the table of all runs with their headers, in its order; a run's details have the rest."""
+"""Columns of the table of all runs with their headers, in its order, metrics of training runs before times."""
 OMITTED_IF_CONSTANT = ("impl", "seed")
 EXPONENTS = re.compile(r"\b\d+(?:\.\d+)?e-\d+\b")
 
@@ -206,18 +207,23 @@ def _run_table(runs: pd.DataFrame, compared: pd.DataFrame) -> pd.DataFrame:
     table = runs.assign(problem=names["problem"].fillna(runs["objective"]), configuration=configurations.map(shown))
     ends = ["final_gap", "final_loss"]  # infinite or missing for a diverged run, as its status says
     table[ends] = table[ends].where(np.isfinite(table[ends].astype(float)))
+    columns = list(COLUMNS)
+    place = columns.index("step_s")
     return table[
         [
             name
-            for name in COLUMNS
+            for name in (*columns[:place], *metric_headers(table), *columns[place:])
             if table[name].notna().any() and (name not in OMITTED_IF_CONSTANT or table[name].nunique() > 1)
         ]
     ]
 
 
+def _list_headers(table: pd.DataFrame) -> list[str]:
+    return [COLUMNS[name] if name in COLUMNS else metric_header(name) for name in map(str, table)]
+
+
 def _render_first_runs(runs: pd.DataFrame) -> Markup:
-    table = runs.head(FIRST_ROWS)
-    return render_table(ReportTable("runs", "", "", table), [COLUMNS[str(name)] for name in table])
+    return render_table(ReportTable("runs", "", "", runs.head(FIRST_ROWS)), _list_headers(runs))
 
 
 def _run_data(report: Report, table: pd.DataFrame, place: Path) -> dict[str, Any]:
@@ -232,7 +238,7 @@ def _run_data(report: Report, table: pd.DataFrame, place: Path) -> dict[str, Any
     ]
     names = [name for name in map(str, runs) if name in ("overrides", "lr", "seed") or name.startswith("optimizer.")]
     return {
-        "columns": [COLUMNS[str(name)] for name in table],
+        "columns": _list_headers(table),
         "kinds": [column_kind(table, str(name)) for name in table],
         "values": [_encode_column(table[name]) for name in table],
         "run_id": runs["run_id"].tolist(),

@@ -1,8 +1,9 @@
 """Fit tables to the width of the terminal by dropping whole columns; no number or name is cut.
 
 All tables of the terminal are made here. Columns that identify rows have no rank and stay; the others are dropped one
-by one, the highest rank first, until the rest fits. If the columns without a rank are too wide by themselves, each row
-becomes a paragraph of ``name value`` pairs.
+by one, the highest rank first, until the rest fits; before the last of them, of rank 0 and 1, cells are replaced by
+their shorter texts, if any. If the columns without a rank are too wide by themselves, each row becomes a paragraph of
+``name value`` pairs.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ GAP = 2
 INDENT = 4
 """Spaces before the further lines of a paragraph."""
 SEPARATOR = " · "
+LAST_RANKS = (0, 1)
+"""Ranks of columns that are dropped only when the cells of others have become shorter."""
 
 
 def make_console(file: IO[str] | None = None) -> Console:
@@ -46,6 +49,8 @@ class Column:
     """Whether it is aligned to the left."""
     drop_rank: int | None = None
     """Columns with the highest rank are dropped first; None: the column identifies rows and stays."""
+    narrow_cells: Sequence[str] | None = None
+    """Shorter texts, which replace the cells before columns of LAST_RANKS are dropped."""
     wrap_width: int | None = None
     """Least width to which a sentence is wrapped between words; None: no wrapping."""
     styles: Mapping[int, str] = field(default_factory=dict)
@@ -126,20 +131,30 @@ class FittedTable:
 def fit_columns(columns: Iterable[Column], width: int, has_header: bool = True) -> FittedTable:
     """The columns with content that fit into a line of this width."""
     filled = [_make_printable(column) for column in columns if any(column.cells)]
-    shown = list(filled)
+    shown, dropped = list(filled), []
     while _total_width(column.min_width for column in shown) > width:
         optional = [column for column in shown if column.drop_rank is not None]
-        if not optional:
+        last = max(optional, key=lambda column: column.drop_rank or 0, default=None)
+        if (last is None or last.drop_rank in LAST_RANKS) and any(column.narrow_cells for column in shown):
+            shown = [_make_narrow(column) for column in shown]
+        elif last is None:
             return FittedTable(filled, None, has_header=has_header)
-        shown.remove(max(optional, key=lambda column: column.drop_rank or 0))
-    dropped = sorted((column for column in filled if column not in shown), key=lambda column: column.drop_rank or 0)
-    return FittedTable(shown, _widths(shown, width), [column.header for column in dropped], has_header)
+        else:
+            shown.remove(last)
+            dropped.append(last)
+    headers = [column.header for column in sorted(dropped, key=lambda column: column.drop_rank or 0)]
+    return FittedTable(shown, _widths(shown, width), headers, has_header)
+
+
+def _make_narrow(column: Column) -> Column:
+    return replace(column, cells=column.narrow_cells, narrow_cells=None) if column.narrow_cells else column
 
 
 def _make_printable(column: Column) -> Column:
     """The column with escaped control codes, which are measured unlike the codes themselves."""
     cells = [escape_control_codes(cell, lines=True) for cell in column.cells]
-    return replace(column, header=escape_control_codes(column.header), cells=cells)
+    narrow = column.narrow_cells and [escape_control_codes(cell, lines=True) for cell in column.narrow_cells]
+    return replace(column, header=escape_control_codes(column.header), cells=cells, narrow_cells=narrow)
 
 
 def _widths(columns: Sequence[Column], width: int) -> list[int]:

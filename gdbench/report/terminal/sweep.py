@@ -90,7 +90,8 @@ def _caption(row: pd.Series, differing: list[str], seeds: pd.Series) -> Text:
     """The settings that all rows share, and the number of seeds if all rows have several."""
     stated = [name for name in SETTINGS if name in row.index and not is_null(row[name])]
     names = [name for name in stated if row[name] != DEFAULTS.get(name, ...)]
-    replaced = {"target"} if "target_metric" in names or "target_loss" in names else set()
+    has_gaps = not {"target_metric", "target_loss"} & set(names) and is_null(row.get("best.train.loss"))
+    replaced = set() if has_gaps else {"target"}
     shared = [name for name in names if name not in differing and name not in {"seed", *replaced}]
     words = [f"gdbench {__version__}", *_describe_settings(row, shared)]
     words += [f"{seeds.iloc[0]} seeds"] if seeds.nunique() == 1 and seeds.iloc[0] > 1 else []

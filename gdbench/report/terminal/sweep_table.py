@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from gdbench.analysis.training_metrics import select_training_runs
 from gdbench.report.number_format import (
     NEVER,
     format_gap,
@@ -19,13 +20,14 @@ from gdbench.report.number_format import (
     format_seconds,
     format_seconds_range,
 )
-from gdbench.report.setting_labels import setting_header
+from gdbench.report.setting_labels import is_ranked_by_loss, metric_headers, setting_header
 from gdbench.report.terminal.column_fitting import Column, FittedTable
 from gdbench.results.ranking import OUTCOMES
 from gdbench.results.run_outcomes import is_tied_with_previous
 from gdbench.results.run_settings import format_distinct
 from gdbench.results.statuses import SOUND
 from gdbench.results.tuned_choices import PASSED_OVER, SPIKE
+from gdbench.results.values import to_floats
 
 __all__ = ["STYLES", "explain_marks", "metric_columns", "sweep_columns"]
 
@@ -40,10 +42,12 @@ MARKS = (
         "(n g, m f): gradient and function evaluations up to the target; runs are ranked by gradients.",
     ),
     (
-        "steps|final|to ",
+        "steps|final|to |held-out|test|train",
         r"\[",
         "a [b, c]: median, lowest and highest over the seeds (never: not reached, or left); --all-runs shows all runs.",
     ),
+    ("held-out", "", "held-out: the best value at a judged step."),
+    ("test", "", "test: the value at the step that held-out data select."),
     ("tune", SPIKE, "spike: better than the configuration that tune chose, but its neighbours are much worse."),
     (
         "tune",
@@ -69,10 +73,15 @@ def sweep_columns(rows: pd.DataFrame, settings: Sequence[str], per_run: bool, se
     """
     rows = rows.assign(tied=is_tied_with_previous(rows))
     listed: list[Any] = list(rows.itertuples())
+    is_training = not select_training_runs(rows).empty
     any_reached = any(map(_format_steps, listed))
     measured: list[tuple[str, Formatter, int | None]] = [
         (_steps_header(rows), _format_steps, None),
-        ("final gap", _format_final, 1 if any_reached else None),
+        (
+            "final train loss" if is_training else "final gap",
+            lambda row: _format_final(row, is_training),
+            4 if is_training else 1 if any_reached else None,
+        ),
         ("reached", _format_reached if _has_mixed_seeds(rows) else _no_text, 2),
         ("seeds", (lambda row: str(row.n)) if seeds else _no_text, 4),
         ("step", _format_step_time, 6),
@@ -95,23 +104,34 @@ def sweep_columns(rows: pd.DataFrame, settings: Sequence[str], per_run: bool, se
     ]
 
 
-METRIC_HEADERS = {"best.held_out.": "held-out ", "selected.test.": "test "}
-"""Columns of training runs that are shown: the best value on held-out data, that on test data at the selected step."""
-
-
 def metric_columns(rows: pd.DataFrame) -> list[Column]:
-    """A column for each metric of a training workload, held-out and test; the loss where it ranks, or alone."""
-    shown = []
-    ranks = [rows[name].astype(str) for name in ("selection_metric", "metric") if name in rows]
-    by_loss = any(names.str.endswith("held_out.loss").any() for names in ranks)
-    for prefix, words in METRIC_HEADERS.items():
-        names = [name for name in map(str, rows) if name.startswith(prefix) and rows[name].notna().any()]
-        metrics = names if by_loss else [name for name in names if not name.endswith(".loss")] or names
-        shown += [(words + name.removeprefix(prefix).replace("_", " "), name) for name in metrics]
+    """A column for each metric of a training workload; in a narrow terminal the first ones remain, as medians.
+
+    The last to leave are the held-out metric that ranks, then a test metric, then another held-out metric.
+    """
+    headers = metric_headers(rows)
+    ranks: dict[str, int | None] = dict.fromkeys(headers, 2)
+    first = {name.rpartition(".")[0]: name for name in reversed(headers)}
+    ranks |= {name: int(prefix == "best.held_out") for prefix, name in first.items()}
+    losses = [name for name in headers if name.startswith("best.held_out.") and name.endswith(".loss")]
+    ranks |= dict.fromkeys([*(losses if is_ranked_by_loss(rows) else []), *headers][:1])  # stays
     return [
-        Column(header, ["" if pd.isna(value) else format_number(value) for value in rows[name]], drop_rank=2)
-        for header, name in shown
+        Column(
+            header,
+            _format_metric(rows, name, with_range=True),
+            drop_rank=ranks[name],
+            narrow_cells=_format_metric(rows, name, with_range=False),
+        )
+        for name, header in headers.items()
     ]
+
+
+def _format_metric(rows: pd.DataFrame, name: str, with_range: bool) -> list[str]:
+    """0.963 [0.957, 0.970] of each row, over its seeds; without its range 0.963; the value itself of a single run."""
+    middle = f"median_{name}"
+    names = (middle, f"{middle}_lo", f"{middle}_hi") if middle in rows else (name,) * 3
+    texts = [format_interval_parts(*ends) for ends in zip(*(to_floats(rows, column) for column in names), strict=True)]
+    return [format_range_text(*parts) if with_range else parts[0] for parts in texts]
 
 
 def _no_text(row: Any) -> str:
@@ -162,8 +182,8 @@ def _format_work(row: Any) -> str:
     return f" ({', '.join(work)})" if work else ""
 
 
-def _format_final(row: Any) -> str:
-    """The final gap, or the final loss if the minimum is unknown."""
+def _format_final(row: Any, has_metrics: bool) -> str:
+    """The final gap, or the final loss if the minimum is unknown, marked by an f where no header says so."""
     if row.status in ("diverged", "nonfinite") or pd.isna(row.final_loss):
         return ""
     if pd.notna(row.final_gap):
@@ -173,10 +193,11 @@ def _format_final(row: Any) -> str:
             else [row.final_gap] * 3
         )
         return format_range_text(*(format_gap(gap, row.gap_floor) for gap in gaps))
+    mark = "" if has_metrics else "f "
     if row.n == 1:
-        return f"f {format_number(row.final_loss)}"
+        return f"{mark}{format_number(row.final_loss)}"
     texts = format_interval_parts(row.median_final_loss, row.median_final_loss_lo, row.median_final_loss_hi)
-    return f"f {format_range_text(*texts)}"
+    return f"{mark}{format_range_text(*texts)}"
 
 
 def _format_reached(row: Any) -> str:

@@ -113,6 +113,17 @@ def test_batches_are_in_the_dtype_of_the_run() -> None:
     assert [part.dtype for part in BatchSource(objective, 0, "cpu").batch(0)] == [torch.float64, torch.int64]
 
 
+@pytest.mark.parametrize(
+    ("name", "steps"),
+    [("tensors", 4), ("Dataset", 4), ("loader", 5), ("loader without generator", 5), ("iterator", None)],
+)
+def test_the_steps_of_an_epoch_are_counted(name: str, steps: int | None) -> None:
+    """22 samples are 4 full batches of 5; a loader says how many it gives, and one without a length is not known."""
+    training = Training(module=lambda: nn.Linear(1, SAMPLES), train=SOURCES[name], batch=SIZE)
+
+    assert training.steps_per_epoch == steps
+
+
 def test_a_loader_that_gives_no_batch_is_refused() -> None:
     """An empty loader is one line, when the workload is built; one that is empty later, in its epoch."""
     with pytest.raises(UsageError, match=r"the loader gives no batch; drop_last=True"):

@@ -101,6 +101,24 @@ def test_a_folder_of_ones_own_trains(run: Callable[..., Any], tmp_path: Path) ->
     assert counts.to_dict() == {"adamw": 24, "curved": 72, "signed": 24}
 
 
+@pytest.mark.parametrize(
+    "launcher",
+    [
+        "joblib hydra.launcher.n_jobs=1",
+        pytest.param("submitit_local", marks=pytest.mark.slow),
+    ],
+)
+def test_a_launcher_trains_the_same(run: Callable[..., Any], tmp_path: Path, launcher: str) -> None:
+    """Cells of training that a launcher runs have the metrics that they have in this process, lanes included."""
+    words = ("optimizer=adam", "impl=manual,torch", "seed=0,1")
+    done = [run(*words, "name=here"), run(*words, *f"hydra/launcher={launcher}".split(), "name=there")]
+    here, there = (gdbench.load(next((tmp_path / "out").rglob(f"*_{name}"))) for name in ("here", "there"))
+
+    assert [one.code for one in done] == [0, 0], done[1].err
+    for name in ("final_loss", "status", "lanes", "selected_step"):
+        assert here.sort_values("run_id")[name].tolist() == there.sort_values("run_id")[name].tolist()
+
+
 def test_groups_are_given_on_the_command_line(run: Callable[..., Any], tmp_path: Path) -> None:
     """A mapping, or its text where a key has signs that the grammar lacks, is in the row as text."""
     for groups in ("{no_decay:{weight_decay:0.1}}", '"{name:^3: {lr_scale: 0.5}}"'):
