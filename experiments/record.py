@@ -37,6 +37,8 @@ EXACT = [
 """Columns that are equal on every machine, except those that ``finding.py`` calls FRAGILE."""
 ROUNDED = ["start_loss", "final_loss", "best_loss"]
 """Columns whose last digits depend on the processor."""
+UNWRITTEN = {"judge_every": 1, "exact": False, "average": "none"}
+"""Settings that are not written down where all runs have these values."""
 BEGIN, END = "<!-- recorded -->", "<!-- end -->"
 
 HEAD = """# Experiments
@@ -71,8 +73,8 @@ class ExperimentRun:
         return self.runs[[name for name in (*EXACT, *also, *ROUNDED, *given) if name not in fragile]]
 
     def _is_default(self, name: str) -> bool:
-        """Whether all runs were judged at every step, which is not written down."""
-        return name == "judge_every" and bool((self.runs[name] == 1).all())
+        """Whether all runs have the default of a setting that is not written down where it does nothing."""
+        return name in UNWRITTEN and bool((self.runs[name] == UNWRITTEN[name]).all())
 
     def picture(self) -> str:
         """Draw the picture, as SVG."""

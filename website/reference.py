@@ -81,7 +81,7 @@ bit whenever the same question is asked of the same source on the same machine.
 ## runs.parquet
 
 One row for each run. Hyper-parameters stand beside these columns as `optimizer.<name>`, `objective.<name>`,
-`schedule.<name>`, `clip.<name>` and `noise.<name>`.
+`schedule.<name>`, `clip.<name>`, `noise.<name>` and `average.<name>`.
 
 {_columns(COLUMNS)}
 
@@ -282,6 +282,7 @@ def all_settings() -> str:
         "schedule": "lr as a function of the step. The picture shows the factor over 100 steps.",
         "clip": "Gradients are clipped before the method sees them, and after noise.",
         "noise": "Noise that depends on seed, step and coordinate alone is added to gradients.",
+        "average": "The method is judged at an average of its points, which does not change them.",
         "timing": "How long a cell is timed.",
         "experiment": "Named sweeps: `python -m gdbench -m experiment=NAME`.",
         "gate": "Suites of the gate: `python -m gdbench gate --suite NAME`.",

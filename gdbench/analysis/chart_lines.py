@@ -17,7 +17,7 @@ __all__ = ["ChartLines", "select_chart_lines"]
 
 MIN_ORDERED = 5
 """Number of numeric values from which a sequential colour scale is used instead of distinct colours."""
-SELF_EXPLANATORY = ("impl", "dtype", "device", "schedule", "clip", "noise")
+SELF_EXPLANATORY = ("impl", "dtype", "device", "schedule", "clip", "noise", "average")
 """Settings whose values need no name in a legend."""
 
 

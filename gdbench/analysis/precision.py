@@ -45,7 +45,17 @@ def compute_attained_gaps(compared: pd.DataFrame, traces: pd.DataFrame) -> pd.Da
 
 def _find_settings(compared: pd.DataFrame) -> list[str]:
     """Columns that must be equal besides: hyper-parameters of the objective and settings other than dtype."""
-    fixed = ("device", "threads", "start_noise", "steps", "target", "target_loss", "target_metric", "judge_every")
+    fixed = {
+        "device",
+        "threads",
+        "start_noise",
+        "steps",
+        "target",
+        "target_loss",
+        "target_metric",
+        "judge_every",
+        "exact",
+    }
     return [name for name in map(str, compared) if name in fixed or name.startswith("objective.")]
 
 

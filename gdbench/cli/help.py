@@ -59,6 +59,7 @@ Keys
                     inverse_sqrt, warmup_cosine ...
   clip, noise       gradient clipping: none, norm, value, unit; gradient noise:
                     none, gaussian, annealed, relative
+  average           weights averaged for judging alone: none, ema, swa
   lr, steps, seed   lr is a number, a list, tag(log,interval(a,b)), or null for
                     the method's own default
   dtype, device     auto, float32, float64, float16, bfloat16;
@@ -69,6 +70,9 @@ Keys
   target_metric, judge_every
                     of training: the metric to reach, such as
                     'held_out.accuracy>=0.95', and how often it is judged
+  exact             true: find steps_to_target between two judgements
+  keep              best: of training, the weights of the step that held-out data
+                    select, as safetensors
   metric            what tune and Optuna rank by: steps_to_target,
                     gradient_evals_to_target, time_to_target, steps_to_settle,
                     final_gap, best_gap, final_loss, best_loss; runs that stay

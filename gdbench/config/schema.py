@@ -12,6 +12,7 @@ __all__ = [
     "FACTS",
     "GROUPS",
     "IMPLS",
+    "KEEP_CHOICES",
     "METRICS",
     "PARAMETER_GROUPS",
     "SCALAR_SETTINGS",
@@ -27,6 +28,7 @@ IMPLS = ("auto", "manual", "torch", "foreach", "fused", "capturable", "different
 """Implementations of a method; auto: the first of manual and torch that it has."""
 DTYPES = ("auto", "float32", "float64", "float16", "bfloat16")
 TRACES = ("log", "full", "none")
+KEEP_CHOICES = ("best",)
 METRICS = (
     *("steps_to_target", "gradient_evals_to_target", "time_to_target", "steps_to_settle"),
     *("final_gap", "best_gap", "final_loss", "best_loss"),
@@ -38,7 +40,7 @@ PARAMETER_GROUPS = "groups"
 """The key of an optimizer under which its parameter groups stand, options by rule; null where there are none."""
 FACTS = ("smoothness", "strong_convexity", "minimum")
 """Parameters of an optimizer that default to the objective's own constant where they are null."""
-AROUND = {"schedule": "constant", "clip": "none", "noise": "none"}
+AROUND = {"schedule": "constant", "clip": "none", "noise": "none", "average": "none"}
 """Groups that wrap a method, with the option of each that does nothing: its ``_target_`` is null."""
 GROUPS = ("objective", "optimizer", "timing", *AROUND)
 """Settings that choose an option of a group, with settings of its own below it."""
@@ -65,6 +67,7 @@ class Settings:
     schedule: Any = None
     clip: Any = None
     noise: Any = None
+    average: Any = None
     lr: Any = 0.1
     lr_scale: Any = 1.0
     lr_scale_of: Any = None
@@ -79,6 +82,8 @@ class Settings:
     target_loss: Any = None
     target_metric: Any = "auto"
     judge_every: Any = "auto"
+    exact: Any = False
+    keep: Any = None
     metric: Any = "steps_to_target"
     """The metric of a search; no part of a cell's fingerprint, as it does not change the runs."""
     trials: Any = None

@@ -19,6 +19,7 @@ from gdbench.config.schema import (
     FACTORY_KEYS,
     GROUPS,
     IMPLS,
+    KEEP_CHOICES,
     PARAMETER_GROUPS,
     SCALAR_SETTINGS,
     SETTINGS,
@@ -75,9 +76,11 @@ class CellSpec:
     """``auto``: that of the workload, unless target_loss is given."""
     metric: str = "steps_to_target"
     """The metric of a search; no part of a fingerprint, as it does not change the runs."""
+    exact: bool = False
+    keep: str | None = None
     code: str | None = None
     around: Mapping[str, Choice] = field(default_factory=dict)
-    """The schedule, clipping and noise that wrap the method, where there are any."""
+    """The schedule, clipping, noise and averaging that wrap the method, where there are any."""
 
     @classmethod
     def parse(cls, config: Mapping[str, Any], choices: Mapping[str, str]) -> CellSpec:
@@ -115,6 +118,8 @@ class CellSpec:
             judge_every=_check_interval(config["judge_every"]),
             target_metric=_parse_target_metric(config["target_metric"]),
             metric=parse_metric(config["metric"]),
+            exact=_check_switch("exact", config["exact"]),
+            keep=None if config["keep"] is None else check_choice("keep", config["keep"], KEEP_CHOICES),
             code=config.get("code"),
             around={
                 group: Choice(choices.get(group, nothing), dict(config[group]))
@@ -180,6 +185,7 @@ class CellSpec:
             "target": self.target,
             "target_loss": self.target_loss,
             "target_metric": str(self.target_metric) if isinstance(self.target_metric, TargetMetric) else None,
+            "exact": self.exact,
             "start_noise": self.start_noise,
             "threads": self.threads,
             **{group: choice.name for group, choice in self.around.items()},
@@ -263,10 +269,14 @@ def _check_device(given: Any) -> str:
 
 
 def _parse_timing(given: Mapping[str, Any]) -> Timing:
-    exclusive = given.get("exclusive", True)
-    if not isinstance(exclusive, bool):
-        raise UsageError(f"timing.exclusive={format_for_message(exclusive)} must be true or false.")
+    exclusive = _check_switch("timing.exclusive", given.get("exclusive", True))
     return Timing(str(given["name"]), check_number("timing.seconds", given["seconds"], 0.0, math.inf), exclusive)
+
+
+def _check_switch(name: str, given: Any) -> bool:
+    if not isinstance(given, bool):
+        raise UsageError(f"{name}={format_for_message(given)} must be true or false.")
+    return given
 
 
 def _parse_target_metric(given: Any) -> TargetMetric | str | None:

@@ -17,6 +17,7 @@ from gdbench.engine.method_factory import make_method_factory
 from gdbench.engine.objective_factory import build_objective, load_objective
 from gdbench.engine.random_state import preserve_globals
 from gdbench.engine.torch_globals import apply_settings, isolate_settings
+from gdbench.engine.training.best_weights import check_keep
 from gdbench.engine.training.judging_schedule import choose_interval
 from gdbench.engine.training.target_metric import check_metrics, choose_target
 from gdbench.errors import Unavailable, UsageError, describe_exception
@@ -40,6 +41,10 @@ def build_cell(spec: CellSpec) -> Cell:
     if refusal := _find_unrepresentable(spec, stated, dtype):
         raise Unavailable(refusal)
     check_metrics(spec, stated)
+    check_keep(spec.keep, stated)
+    interval = choose_interval(spec.judge_every, stated)
+    if spec.exact and interval > 1 and spec.impl == "compiled":
+        raise Unavailable("exact=true makes single steps again, which compiled steps are not: use impl=manual")
     return Cell(
         stated=stated,
         make_method=make_method_factory(spec, stated),
@@ -53,8 +58,10 @@ def build_cell(spec: CellSpec) -> Cell:
         start_noise=spec.start_noise,
         maximize=bool(spec.optimizer_config.get("maximize", False)),
         trace=spec.trace,
-        judge_every=choose_interval(spec.judge_every, stated),
+        judge_every=interval,
         target_metric=choose_target(spec, stated),
+        exact=spec.exact,
+        keeps_weights=spec.keep is not None,
         seconds=spec.timing.seconds,
         noisy="noise" in spec.around,
     )
@@ -93,6 +100,7 @@ def check_cell(spec: CellSpec, evaluate: bool = True) -> None:
         with contextlib.suppress(Unavailable):
             make_hyper_columns(spec, stated)
         check_metrics(spec, stated)
+        check_keep(spec.keep, stated)
         if evaluate:
             _check_value(spec)
 

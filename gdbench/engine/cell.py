@@ -108,6 +108,10 @@ class Cell:
     judge_every: int = 1
     """A run is judged at x_0, at every so many steps, and at its last point."""
     target_metric: TargetMetric | None = None
+    exact: bool = False
+    """Whether the first hit of a target is found between two judgements, by making the run again."""
+    keeps_weights: bool = False
+    """Whether the weights of each run's selected step are a result."""
     draws: frozenset[str] = frozenset()
     """The global generators that its code draws from, which are set from (seed, step) before every step."""
 

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from gdbench.engine.cell import Cell
 from gdbench.engine.convergence_pass import PassResult
+from gdbench.engine.observations import Observations
 from gdbench.engine.targets import Ladder
 from gdbench.engine.training.metric_columns import make_metric_columns, replace_target
 from gdbench.results.columns import LADDER
@@ -28,6 +29,7 @@ def convergence_columns(cell: Cell, result: PassResult) -> Columns:
     seen, steps, training = result.observations, cell.steps, cell.objective.training
     if result.metrics is not None and cell.target_metric is not None:
         seen = replace_target(seen, result.metrics, cell.target_metric, steps)
+    seen = _replace_hits(seen, result.exact_hits)
     final, best = seen.last.astype(np.float64), seen.best.astype(np.float64)
     rungs = Ladder(cell.f_star, np.empty(0), result.floor)
     nonfinite = seen.finite_points <= steps
@@ -60,6 +62,17 @@ def convergence_columns(cell: Cell, result: PassResult) -> Columns:
         "denormals": _mask(result.denormals, ~nonfinite),
         **(make_metric_columns(result.metrics, training, cell.target_metric) if result.metrics and training else {}),
     }
+
+
+def _replace_hits(seen: Observations[Array], exact: Array) -> Observations[Array]:
+    """The observations with the exact first hits of the run's own target, and the work before them, where known."""
+    known, hits = exact[0] >= 0, seen.first_hits.copy()
+    hits[-1] = np.where(known, exact[0], hits[-1])
+    return seen._replace(
+        first_hits=hits,
+        gradient_evals_to_target=np.where(known, exact[1], seen.gradient_evals_to_target),
+        function_evals_to_target=np.where(known, exact[2], seen.function_evals_to_target),
+    )
 
 
 def _decide_status(nonfinite: Array, diverged: Array, hit: Array, best_step: Array, steps: int, failed: Array) -> Array:

@@ -15,6 +15,7 @@ from gdbench.engine.cell import Cell
 from gdbench.engine.compile.lane_observer import make_lane_observer, make_work_counter
 from gdbench.engine.compile.state_structure import select_lanes
 from gdbench.engine.descent import descent
+from gdbench.engine.exact_hits import find_exact_hits, find_no_hits
 from gdbench.engine.observations import Observations, convert_to_steps
 from gdbench.engine.observer import Observer
 from gdbench.engine.pass_inputs import Ended, PassInputs, StepCallback
@@ -28,6 +29,7 @@ from gdbench.engine.tensor_stats import (
     widen_loss,
 )
 from gdbench.engine.trace_recorder import TraceRecorder
+from gdbench.engine.training.metric_columns import find_judged_hits
 from gdbench.engine.training.training_run import TrainingMetrics, TrainingRun, concatenate_metrics
 from gdbench.optimizers.base import StepInfo
 from gdbench.tree import tree_map
@@ -65,6 +67,8 @@ class PassResult:
     """``[K, traced]``, as are ``grad_norms``; ``points`` is ``[traced, K, n]``, n = 0 where x is too big to store."""
     grad_norms: Array
     points: Array
+    exact_hits: Array
+    """First-hit step of the run's own target, gradients and evaluations before it, ``[3, runs]``; -1: as judged."""
     metrics: TrainingMetrics | None = None
     marks: tuple[dict[int, bytes], ...] = ()
     """Step -> digest of the judged point, for single runs that will be timed: the timed pass is compared with these."""
@@ -111,14 +115,21 @@ def run_observed_pass(
         return put_runs_last(to_numpy(observer.expand(values)), laned)
 
     observations = Observations(*(put_runs_last(to_numpy(column), laned) for column in observer.summarize(last)))
+    observations = convert_to_steps(observations, cell.judge_every, cell.steps, observer.spec.counts)
+    metrics = training.summarize(x, observer) if training else None
+    hits = find_judged_hits(cell, observations, metrics)
+    replays = cell.exact and cell.judge_every > 1
     return PassResult(
         start=np.atleast_1d(to_numpy(observer.start).astype(np.float64)),
         floor=rungs.floor,
-        observations=convert_to_steps(observations, cell.judge_every, cell.steps, observer.spec.counts),
+        observations=observations,
         grad_norm=to_array(compute_norms(grad, laned)),
         distance=to_array(compute_distances(cell, x, laned)),
         denormals=to_array(denormals),
-        metrics=training.summarize(x, observer) if training else None,
+        exact_hits=find_exact_hits(cell, laned, hits, thresholds[-1], before_steps)
+        if replays
+        else find_no_hits(len(hits)),
+        metrics=metrics,
         **trace.to_arrays(),
     )
 

@@ -22,6 +22,7 @@ from gdbench.engine.gc_pause import pause_gc
 from gdbench.engine.group_options import check_group_options, read_groups, translate_options, with_groups
 from gdbench.engine.hyper_parameters import SEED, list_facts, list_hyper_names, list_swept_values
 from gdbench.engine.training.compiled_loss import CompiledLoss
+from gdbench.engine.training.functional import read_buffers
 from gdbench.errors import Unavailable, UsageError
 from gdbench.objectives.base import Objective
 from gdbench.optimizers.base import Hyper, Method, Step, first_order
@@ -39,6 +40,7 @@ from gdbench.optimizers.torch_construction import (
 from gdbench.optimizers.torch_module import ComputeLoss, check_autocast, module_method, refuse_function
 from gdbench.optimizers.torch_needs import read_needs
 from gdbench.optimizers.torch_optim import function_method
+from gdbench.optimizers.weight_averaging import with_average
 from gdbench.tree import Params, tree_map
 
 __all__ = ["MAX_SAMPLES", "make_method_factory"]
@@ -100,7 +102,7 @@ def _make_manual_factory(
     check_group_options(groups, factory, spec.optimizer)
     whole = with_groups(scheduled, groups) if groups else scheduled
     projected = whole if project is None else lambda hyper: with_projection(whole(hyper), project)
-    make = _with_gradient_transform(spec, projected, objective)
+    make = _with_average(spec, _with_gradient_transform(spec, projected, objective), objective)
     name = f"{factory.__module__}.{factory.__qualname__}"
     sample = _try_numbers(lambda numbers: _to_method(factory(**fixed, **numbers), name), spec)
     if sample.proximal and objective and objective.prox is None:
@@ -193,19 +195,18 @@ def _make_torch_factory(
     implementation = f"{public_name(factory)}({spec.impl})" + _describe_groups(spec)
     if objective is not None and objective.training is not None:
         check_autocast(objective.training, resolve_device(spec.device))
+        make = _with_average(spec, make_module_method, objective)
         if spec.impl != "compiled":
-            return MethodFactory(make_module_method, implementation, False, uses_module=True)
+            return MethodFactory(make, implementation, False, uses_module=True)
         if make_optimizer_spec(sample).uses_graph:
             raise Unavailable(
                 f"{public_name(factory)} differentiates its gradient, which a compiled graph does not allow: use"
                 " impl=torch"
             )
         loss = CompiledLoss(objective.training)
-        compiled = partial(make_module_method, compute_loss=loss)
-        return MethodFactory(
-            make_module_method, implementation, False, uses_module=True, compiled_loss=loss, compiled=compiled
-        )
-    make = _with_gradient_transform(spec, make_function_method, objective)
+        compiled = _with_average(spec, partial(make_module_method, compute_loss=loss), objective)
+        return MethodFactory(make, implementation, False, uses_module=True, compiled_loss=loss, compiled=compiled)
+    make = _with_average(spec, _with_gradient_transform(spec, make_function_method, objective), objective)
     return MethodFactory(make, implementation, False)
 
 
@@ -250,6 +251,18 @@ def _with_gradient_transform(
         return with_gradient_transform(method, transform) if transform else method
 
     return make_with_transform
+
+
+def _with_average(
+    spec: CellSpec, make: Callable[[Mapping[str, Hyper]], Method], objective: Objective | None
+) -> Callable[[Mapping[str, Hyper]], Method]:
+    """``make``, whose methods are judged at the average of their weights and buffers, where the spec has one."""
+    weight = _call_group_factory(spec, "average", steps=spec.steps)
+    if weight is None:
+        return make
+    if objective is None or objective.training is None:
+        return lambda hyper: with_average(make(hyper), weight)
+    return lambda hyper: with_average(make(hyper), weight, read_buffers)
 
 
 SplitNumbers = Callable[[Mapping[str, Hyper]], tuple[Hyper, Mapping[str, Hyper], GradientTransform | None]]

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -30,6 +30,7 @@ from gdbench.engine.timing_columns import Timings, make_timing_columns
 from gdbench.engine.timing_pass import time_runs
 from gdbench.engine.timing_verification import ObservedRuns
 from gdbench.engine.trace_recorder import select_traced_runs
+from gdbench.engine.training.best_weights import StateDict, spread_weights
 from gdbench.errors import TimeLimitReached, UsageError
 from gdbench.objectives.base import find_changed_data
 from gdbench.results.constant_column import make_constant, take_rows
@@ -48,6 +49,8 @@ class CellResult:
     columns: Columns
     traces: Columns
     blocks: Columns
+    weights: Mapping[int, StateDict] = field(default_factory=dict)
+    """The state of the module at the selected step of some runs, where the cell keeps it."""
 
 
 def ignore_progress(lane_steps: int) -> None:
@@ -101,6 +104,7 @@ def _run_checked(cell: Cell, repeats: bool, clock: Clock | None, progress: Progr
         columns if distinct is cell else {name: take_rows(column, back) for name, column in columns.items()},
         make_trace_columns(distinct, result, rows, back) if result else {},
         make_block_columns(timings, back) if timings else {},
+        spread_weights(result.metrics.weights, rows, back) if result and result.metrics else {},
     )
 
 

@@ -25,10 +25,12 @@ OPTIONAL_SETTINGS = (
     "target_loss",
     "target_metric",
     "judge_every",
+    "exact",
     "start_noise",
     "schedule",
     "clip",
     "noise",
+    "average",
 )
 """Columns of an experiment's ``expected.csv`` that are settings, the latter if there, as well as optimizer.* ..."""
 FROZEN_NAMES = {

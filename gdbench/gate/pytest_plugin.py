@@ -27,6 +27,7 @@ RUN_SETTINGS = (
     "target_loss",
     "target_metric",
     "judge_every",
+    "exact",
     "start_noise",
     "threads",
     "impl",

@@ -12,6 +12,7 @@ from gdbench.errors import UsageError
 from gdbench.objectives.base import Objective
 from gdbench.objectives.training import JUDGED, Training
 from gdbench.objectives.training_data import build_data, list_tensors
+from gdbench.objectives.training_overlap import warn_of_overlap
 
 __all__ = ["GENERATOR_LOCK", "build_training_objective", "check_loss", "make_module", "split_state"]
 
@@ -24,8 +25,10 @@ def build_training_objective(training: Training) -> Objective:
 
     The start of a seed is what ``torch.manual_seed(seed); module()`` makes. The data are ``train.0``, ``train.1`` ...
     (where they are tensors), ``judged.0`` ..., ``held_out.0`` ... and ``test.0`` .... The value is in evaluation mode
-    with the buffers of a new module. Raises UsageError for a module without parameters, or that torch refuses.
+    with the buffers of a new module. Raises UsageError for a module without parameters, or that torch refuses; warns of
+    samples that two splits share.
     """
+    warn_of_overlap(training)
     module, start = make_module(training, 0)
     module.eval()
     fixed = {name: leaf.clone() for name, leaf in split_state(module)[1].items()}

@@ -111,7 +111,7 @@ def log(number: Hyper) -> Hyper:
     return torch.log(number) if isinstance(number, Tensor) else math.log(number)
 
 
-def parse_length(name: str, given: Any, steps: int, fewest: int = 1) -> int:
+def parse_length(name: str, given: Any, steps: int, fewest: int = 1, group: str = "schedule") -> int:
     """Convert a length to a number of steps.
 
     A whole number counts steps; a float from 0.0 to 1.0 is a share of the run's steps, rounded, so 1 is one step and
@@ -121,14 +121,14 @@ def parse_length(name: str, given: Any, steps: int, fewest: int = 1) -> int:
         return steps
     if isinstance(given, bool) or not isinstance(given, int | float) or not 0 <= given < math.inf:
         raise UsageError(
-            f"schedule.{name}={given}: it must be a whole number of steps, a share of them from 0.0 to 1.0, or null."
+            f"{group}.{name}={given}: it must be a whole number of steps, a share of them from 0.0 to 1.0, or null."
         )
     if given == 0 < fewest:
         raise UsageError(f"schedule.{name}={given}: it must be at least one step; try schedule.{name}=0.1.")
     if isinstance(given, float) and given <= 1:
         return max(round(given * steps), fewest)
     if given != int(given):
-        raise UsageError(f"schedule.{name}={given}: steps are whole; a share of the run's steps is at most 1.0.")
+        raise UsageError(f"{group}.{name}={given}: steps are whole; a share of the run's steps is at most 1.0.")
     return int(given)
 
 

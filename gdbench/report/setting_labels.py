@@ -33,6 +33,7 @@ SETTING_PHRASES = {
     "schedule": "{} schedule",
     "clip": "clip {}",
     "noise": "noise {}",
+    "average": "average {}",
 }
 """Phrases for values that need their name beside them."""
 
@@ -46,7 +47,7 @@ def setting_header(name: str, names: list[str]) -> str:
     """The last part of a setting's dotted name if it is unique among ``names``, else the whole name."""
     last = name.rpartition(".")[2]
     is_unique = [other.rpartition(".")[2] for other in names].count(last) == 1
-    return last if is_unique and not name.startswith(("schedule.", "clip.", "noise.")) else name
+    return last if is_unique and not name.startswith(("schedule.", "clip.", "noise.", "average.")) else name
 
 
 def metric_headers(runs: pd.DataFrame) -> dict[str, str]:

@@ -31,7 +31,7 @@ ARCHIVE_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError,
 """Exceptions of zipfile for archives that are truncated, modified, or of an unsupported kind."""
 OWN_PREFIXES = (
     *(f"{name}.parquet" for name in TABLES), "environment", "gdbench", "folder", "labels.json", ".hydra/", "parts/",
-    "report", "figures/", "tables/", ".launcher/",
+    "report", "figures/", "tables/", "weights/", ".launcher/",
 )  # fmt: skip
 """Prefixes of the names of files that gdbench writes into a sweep's folder."""
 

@@ -81,10 +81,10 @@ def describe_columns(names: Iterable[str], known: Mapping[str, Field]) -> Column
     return ColumnMeanings({name: (known[name] if name in known else get_column(name)).description for name in names})
 
 
-SETTING_GROUPS = ("objective", "optimizer", "schedule", "clip", "noise")
+SETTING_GROUPS = ("objective", "optimizer", "schedule", "clip", "noise", "average")
 SETTINGS = (
     *(*SETTING_GROUPS, "impl", "dtype", "device", "seed", "lr", "lr_scale", "lr_scale_of"),
-    *("steps", "target", "target_loss", "target_metric", "judge_every", "start_noise", "threads"),
+    *("steps", "target", "target_loss", "target_metric", "judge_every", "exact", "start_noise", "threads"),
 )
 PROVENANCE = (
     *("sweep", "cell", "cell_fingerprint", "process", "overrides", "started_at"),

@@ -30,7 +30,8 @@ def select_comparable(runs: pd.DataFrame, apart: Sequence[str] = ()) -> pd.DataF
     """Comparable runs, with ``problem``, ``solver`` and ``configuration``.
 
     A problem is an objective with its parameters, dtype, device, threads, start noise, steps and target; a solver is an
-    optimizer and its implementation; a configuration is lr, the other hyper-parameters, schedule, clipping and noise
+    optimizer and its implementation; a configuration is lr, the other hyper-parameters, schedule, clipping, noise
+    and averaging
     (``gdbench.results.run_settings``). Names show only what differs in these runs. Of runs with equal settings the
     latest counts, and of runs whose seed changes nothing, one. Excluded are unavailable runs and those whose weight
     decay shifts the minimum. Runs that differ in the columns ``apart`` are never merged. Raises UsageError where a run

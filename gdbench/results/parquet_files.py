@@ -33,7 +33,7 @@ MAX_DICTIONARY_BYTES = 2**28
 NAMES_DIGEST = b"gdbench.names"
 """Key in a table's metadata of the digest of its columns' names: pages have checksums, the names beside them none, and
 a flipped bit would make one a column that nobody knows."""
-OLDER_VALUES = {"judge_every": 1}
+OLDER_VALUES = {"judge_every": 1, "average": "none", "exact": False}
 """Values of columns for all runs of a file that is older than them."""
 READ_ERRORS = (pa.ArrowException, OSError, ValueError)
 """Exceptions for a file that is truncated, damaged, or no Parquet file."""

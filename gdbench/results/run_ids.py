@@ -12,10 +12,10 @@ import numpy.typing as npt
 
 from gdbench.results.constant_column import is_constant
 
-__all__ = ["SCHEDULE_LENGTHS", "compute_run_ids", "is_number"]
+__all__ = ["LENGTHS", "compute_run_ids", "is_number"]
 
 
-SCHEDULE_LENGTHS = tuple(f"schedule.{name}" for name in ("over", "every", "period", "warmup", "decay"))
+LENGTHS = (*(f"schedule.{name}" for name in ("over", "every", "period", "warmup", "decay")), "average.start")
 """Parameters that are a number of steps if integer, and a share of the run if a float up to 1.0."""
 
 
@@ -38,8 +38,8 @@ def compute_run_ids(constants: Mapping[str, Any], columns: Mapping[str, npt.NDAr
 
 
 def _is_whole_run(name: str, value: Any) -> bool:
-    """Whether a schedule's length is 1.0 (the whole run), which differs from 1 (a single step)."""
-    return name in SCHEDULE_LENGTHS and isinstance(value, float) and value == 1.0
+    """Whether a length is 1.0 (the whole run), which differs from 1 (a single step)."""
+    return name in LENGTHS and isinstance(value, float) and value == 1.0
 
 
 def is_number(value: Any) -> bool:

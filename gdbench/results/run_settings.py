@@ -18,10 +18,10 @@ __all__ = [
 
 PROBLEM_SETTINGS = (
     *("dtype", "device", "threads", "start_noise", "steps"),
-    *("target", "target_loss", "target_metric", "judge_every", "selection_metric"),
+    *("target", "target_loss", "target_metric", "judge_every", "exact", "selection_metric"),
 )
 """Columns that distinguish problems on one objective, in addition to the objective's parameters."""
-WRAPPER_GROUPS = ("schedule", "clip", "noise")
+WRAPPER_GROUPS = ("schedule", "clip", "noise", "average")
 """Groups of settings that wrap a method; part of its configuration."""
 SETTING_ORDER = {name: place for place, name in enumerate(SETTINGS)}
 
@@ -53,7 +53,7 @@ def name_problems(runs: pd.DataFrame) -> pd.Series:
 
 
 def name_configurations(runs: pd.DataFrame) -> pd.Series:
-    """Configuration of each run: lr, and differing hyper-parameters, schedule, clip and noise."""
+    """Configuration of each run: lr, and differing hyper-parameters, schedule, clip, noise and average."""
     names = ("lr " + _format_column(runs["lr"])).where(runs["lr"].notna(), "no lr") + _name_lr_scales(runs)
     names = _add_parameters(runs, names, "optimizer", " ")
     for group in WRAPPER_GROUPS:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from gdbench.objectives.base import Objective
+    from gdbench.objectives.training import Training
     from gdbench.sweeps.python_objective import Function, Start
     from gdbench.sweeps.tuning import Tuning
 
@@ -40,7 +41,7 @@ RESUMED = {"name", "resume"}
 
 
 def sweep(
-    objective: str | Sequence[str] | Objective | Function | None = None,
+    objective: str | Sequence[str] | Objective | Training | Function | None = None,
     *,
     x0: Start | None = None,
     config_dir: str | Path | None = None,
@@ -53,8 +54,9 @@ def sweep(
     ``python -m gdbench objective=rosenbrock optimizer=gd,adam impl=manual,torch lr=1e-4,1e-3``: a list is an axis.
     Numbers of a group are given as ``**{"optimizer.beta1": 0.8}``. ``objective`` may be a function of one's own,
     written for one point, with ``x0``, its start (a number, a list, an array, a tensor, a dict of these, or a function
-    of the seed); or an ``Objective``, which can state the minimum too. ``dtype=auto`` is then the widest floating dtype
-    of the tensors and arrays in ``x0``, float32 where it has none.
+    of the seed); an ``Objective``, which can state the minimum too; or a ``Training``, a module with its data.
+    ``dtype=auto`` of a function is the widest floating dtype of the tensors and arrays in ``x0``, float32 where it has
+    none.
     ``df.attrs["folder"]`` is the sweep's folder; ``gdbench.load(folder, "traces")`` reads its traces.
     ``df.attrs["columns"]`` says what each column means.
     ``resume=folder`` alone continues the sweep in that folder; where somebody else made it, ``trust=True`` lets it run
@@ -69,7 +71,7 @@ def sweep(
     return _run_sweep(_write_overrides(None if python_objective else objective, axes), config_dir, python_objective)
 
 
-def run(objective: str | Objective | Function | None = None, **settings: Any) -> pd.DataFrame:
+def run(objective: str | Objective | Training | Function | None = None, **settings: Any) -> pd.DataFrame:
     """Run one cell and return its table: ``gdbench.run(my_function, x0=my_start, optimizer="adam", lr=0.1)``.
 
     Takes what ``sweep`` takes; a list of numbers (``lr=[0.01, 0.1]``) makes several rows.
@@ -78,7 +80,7 @@ def run(objective: str | Objective | Function | None = None, **settings: Any) ->
 
 
 def tune(
-    objective: str | Sequence[str] | Objective | Function | None = None,
+    objective: str | Sequence[str] | Objective | Training | Function | None = None,
     *,
     x0: Start | None = None,
     config_dir: str | Path | None = None,

@@ -42,6 +42,7 @@ from gdbench.sweeps.job import Job
 from gdbench.sweeps.machine_lock import lock_process
 from gdbench.sweeps.progress import Progress
 from gdbench.sweeps.time_limit import TimeLimit, find_cell_limit, find_sweep_limit, interrupt_after
+from gdbench.sweeps.weight_files import check_weight_files, write_weight_files
 
 __all__ = ["check_cells", "compute_run_keys", "gather_parts", "make_empty_answer", "run_here", "run_job", "write_lost"]
 
@@ -71,6 +72,8 @@ def check_cells(jobs: Sequence[Job], here: bool = True) -> None:
     fingerprint.forget_changes()
     for job in jobs:
         _check_within_limit(job)
+    if any(job.spec.keep for job in jobs):
+        check_weight_files()
     if here:
         _require_runnable(jobs)
 
@@ -183,7 +186,7 @@ def _run_cell_spec(spec: CellSpec, pulse: ProgressCallback) -> CellResult:
         "judge_every": cell.judge_every,
         **_describe_targets(spec, cell.stated, answer.columns),
     }
-    return CellResult({**answer.columns, **resolved}, answer.traces, answer.blocks)
+    return replace(answer, columns={**answer.columns, **resolved})
 
 
 def make_empty_answer(spec: CellSpec, status: str, error: str, traceback: str | None = None) -> CellResult:
@@ -254,7 +257,8 @@ def _write_part(job: Job, folder: Path, answer: CellResult, started: _Start) -> 
         "cell_s": time.monotonic() - started.seconds,
         "started_at": started.date,
     }
-    runs = {**dict.fromkeys(COLUMNS), **asked, **answer.columns}  # unknown columns are null
+    weights = write_weight_files(folder, answer.weights, run)
+    runs = {**dict.fromkeys(COLUMNS), **asked, **answer.columns, "weights": weights}  # unknown columns are null
     tables: dict[Table, Mapping[str, Any]] = {
         "runs": runs,
         "traces": _add_run_ids(answer.traces, run),
@@ -276,7 +280,7 @@ def compute_run_keys(spec: CellSpec, answer: CellResult) -> npt.NDArray[np.bytes
     names = ("dtype", "device", "target_metric")
     resolved: dict[str, Any] = {name: answer.columns[name] for name in names if name in answer.columns}
     # what these do is part of a run where they differ from this
-    optional: dict[str, Any] = {"target_metric": None, "judge_every": 1}
+    optional: dict[str, Any] = {"target_metric": None, "judge_every": 1, "exact": False}
     given: dict[str, Any] = {**spec.constants(), "judge_every": answer.columns["judge_every"], **resolved}
     named = {name: value for name, value in given.items() if name not in optional or value != optional[name]}
     return compute_run_ids(named, _number_columns(spec, answer))

@@ -26,6 +26,7 @@ from gdbench.results.user_paths import expand_user
 from gdbench.sweeps.fingerprint import cell_fingerprint, explain_incomparable, spec_half
 from gdbench.sweeps.job import Job
 from gdbench.sweeps.torchrun import find_scratch_folder, has_torchrun, is_follower
+from gdbench.sweeps.weight_files import find_cells_without_files
 
 __all__ = [
     "ResumeRequest",
@@ -198,6 +199,9 @@ def find_status(jobs: Sequence[Job], folder: Path | None, retry: bool = False) -
         return SweepStatus(False, jobs, ["missing"] * len(jobs), retry)
     jobs = _assign_numbers(jobs, _read_fingerprints(folder))
     held = {cell: (key, statuses) for cell, key, statuses in load_cells(folder).itertuples(index=False)}
+    if held and any(job.spec.keep for job in jobs):
+        for cell in find_cells_without_files(folder):
+            held.pop(cell, None)
     return SweepStatus(True, jobs, [_find_state(job, held) for job in jobs], retry)
 
 

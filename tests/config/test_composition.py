@@ -75,7 +75,7 @@ def test_a_value_of_a_swept_group_is_set_in_each_cell(
     assert runs[f"{group}.{key}"].tolist() == [value] * 2
 
 
-@pytest.mark.parametrize("group", representatives(GROUPS, ("schedule", "clip", "noise")))
+@pytest.mark.parametrize("group", representatives(GROUPS, ("schedule", "clip", "noise", "average")))
 def test_no_value_of_a_group_is_for_hydra_to_judge(group: str) -> None:
     """Of all groups: a value that two options share and the default lacks is withheld, and composes in both cells."""
     with prepare_hydra():

@@ -17,7 +17,7 @@ SHIPPED = {"objective": "rosenbrock", "optimizer": "gd", "timing": "quick", "exp
 @pytest.mark.parametrize("group", [*GROUPS, "experiment"])
 def test_an_option_with_a_shipped_name_is_refused(command: Callable[..., Any], tmp_path: Path, group: str) -> None:
     """A file of one's own that gdbench would pass by for its own is named in one line, wherever the folder is given."""
-    name = SHIPPED.get(group) or {"schedule": "cosine", "clip": "norm", "noise": "gaussian"}[group]
+    name = SHIPPED.get(group) or {"schedule": "cosine", "clip": "norm", "noise": "gaussian", "average": "ema"}[group]
     file = tmp_path / "mine" / group / f"{name}.yaml"
     file.parent.mkdir(parents=True)
     file.write_text("lr: 0.1\n")

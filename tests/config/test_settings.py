@@ -42,6 +42,8 @@ SWEPT: dict[str, tuple[list[Any], dict[str, Any]]] = {
     "schedule.over": ([None, 5], {"schedule": "cosine"}),
     "clip": (["none", "norm"], {}),
     "clip.max_norm": ([1.0, 2.0], {"clip": "norm"}),
+    "average": (["none", "ema"], {}),
+    "average.decay": ([0.9, 0.99], {"average": "ema"}),
     "noise": (["none", "gaussian"], {}),
     "noise.sigma": ([0.1, 0.2], {"noise": "gaussian"}),
     "steps": ([5, 6], {}),
@@ -52,6 +54,7 @@ SWEPT: dict[str, tuple[list[Any], dict[str, Any]]] = {
     "target_loss": ([0.1, 0.2], {}),
     "target_metric": (["held_out.accuracy>=0.5", "held_out.accuracy>=0.6"], {"objective": "digits_mlp"}),
     "judge_every": ([1, 2], {}),
+    "exact": ([False, True], {"judge_every": 2}),
     "threads": ([1, 2], {}),
 }
 """Two values of each setting, and what else it needs."""
@@ -64,6 +67,7 @@ NO_QUESTION = {
         "max_sweep_seconds",
         "metric",
         "trace",
+        "keep",
         "name",
         "outputs",
         "resume",
@@ -75,7 +79,7 @@ NO_QUESTION = {
     "device",  # a second one is not on every machine
 }
 """Settings that ask nothing of a run: the same run comes out, however they are set."""
-GROUPS = ("objective", "optimizer", "schedule", "clip", "noise")
+GROUPS = ("objective", "optimizer", "schedule", "clip", "noise", "average")
 
 
 def sweep(name: str, tmp_path: Path) -> pd.DataFrame:

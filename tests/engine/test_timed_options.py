@@ -23,8 +23,8 @@ def options(group: str) -> list[str]:
     return sorted(file.stem for file in (CONF / group).glob("*.yaml"))
 
 
-GROUPS = ("schedule", "clip", "noise")
-CHANGED = ("schedule=cosine", "clip=norm", "noise=gaussian")
+GROUPS = ("schedule", "clip", "noise", "average")
+CHANGED = ("schedule=cosine", "clip=norm", "noise=gaussian", "average=ema")
 KINDS = [
     ("gd", "manual"),
     ("adam", "manual"),

@@ -181,8 +181,7 @@ def test_a_length_is_steps_or_a_share_of_them() -> None:
 
 
 LENGTHS = {
-    name: [key for key in CONFIGURATIONS[name] if f"schedule.{key}" in run_ids.SCHEDULE_LENGTHS]
-    for name in CONFIGURATIONS
+    name: [key for key in CONFIGURATIONS[name] if f"schedule.{key}" in run_ids.LENGTHS] for name in CONFIGURATIONS
 }
 SHARES_OF_60 = {0.0: 0, 0.25: 15, 1.0: 60}
 
@@ -216,13 +215,14 @@ def test_every_length_of_every_schedule_follows_one_rule(name: str, key: str, gi
 def test_every_length_that_conf_ships_is_known_as_one() -> None:
     """The numbers that the files describe as steps or shares are those whose 1 and 1.0 are different questions."""
     described = {
-        f"schedule.{line.partition(':')[0]}"
-        for file in CONF.glob("schedule/*.yaml")
+        f"{group}.{line.partition(':')[0]}"
+        for group in ("schedule", "average")
+        for file in CONF.glob(f"{group}/*.yaml")
         for line in file.read_text().splitlines()
         if "# steps" in line
     }
 
-    assert described - {"schedule.milestones"} == set(run_ids.SCHEDULE_LENGTHS)
+    assert described - {"schedule.milestones"} == set(run_ids.LENGTHS)
 
 
 def test_one_step_and_the_whole_run_are_two_questions(command: Callable[..., Any]) -> None:

@@ -185,4 +185,5 @@ def test_the_reference_leaves_nothing_out() -> None:
     assert all(f'id="{name}"' in columns for name in COLUMNS)
     assert all(f"\n## {verb}\n" in commands for verb in VERBS if verb != "run")  # whose help is that of gdbench
     assert settings.count("<svg") == len(entries("schedule")) - 1  # the constant has no factory
-    assert all(f"| `{each.name}` |" in settings for group in ("schedule", "clip", "noise") for each in entries(group))
+    groups = ("schedule", "clip", "noise", "average")
+    assert all(f"| `{each.name}` |" in settings for group in groups for each in entries(group))

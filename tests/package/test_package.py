@@ -59,6 +59,7 @@ ONLY_IN = {
     "typer": {"cli"},
     "mlflow": {"results"},
     "optuna": {"sweeps"},
+    "safetensors": {"sweeps"},
     "sklearn": {"objectives"},
     "tensorboard": {},
     "trackio": {"results"},

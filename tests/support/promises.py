@@ -114,6 +114,12 @@ _PROMISES = {
     " 'optimizer.groups={no_decay:{weight_decay:0.0}}'": ("1 run", "adamw"),
     "-m objective=digits_mlp optimizer=adam,momentum lr=0.01 seed=0,1,2 steps=200 timing=off judge_every=20"
     " 'target_metric=\"held_out.accuracy>=0.95\"'": ("6 runs", "held-out accuracy"),
+    "--config-dir lab objective=noisy_digits optimizer=sign_descent lr=1e-3,3e-3 seed=0,1,2 steps=400"
+    " schedule=warmup_cosine timing=off 'target_metric=\"held_out.accuracy>=0.9\"'": ("6 runs: 3 target, 3 budget",),
+    "gate --base HEAD --config-dir lab --time off": ("sign_descent torch noisy_digits", "final loss: ", "FAILED"),
+    "-m objective=digits_mlp optimizer=adam lr=0.01 seed=0,1,2 steps=200 timing=off average=ema,swa"
+    " average.start=0.5": ("6 runs", "ema", "swa"),
+    "objective=digits_mlp optimizer=adam lr=0.01 seed=0,1,2 steps=200 timing=off keep=best": ("3 runs",),
     "tune objective=digits_mlp optimizer=momentum,adam seed=0,1,2 steps=200 judge_every=20 timing=off"
     " lr=1e-3,3e-3,1e-2,3e-2,1e-1 metric=held_out.accuracy": (
         "tuned for the highest held-out accuracy",

@@ -57,7 +57,7 @@ def picked(outputs: Path) -> list[Job]:
     objectives = chosen.sample(sorted(set(CONFIGURATIONS) - {"fixed_delay"}), PICKED)
     optimizers = chosen.sample(sorted(set(OPTIMIZERS) - MATRICES), PICKED)
     (first,) = folded("steps=3", "lr=1e-4", "timing=off", f"outputs='{outputs}'")
-    nothing = {"schedule": "constant", "clip": "none", "noise": "none"}
+    nothing = {"schedule": "constant", "clip": "none", "noise": "none", "average": "none"}
     jobs = []
     for number, (objective, optimizer) in enumerate(zip(objectives, optimizers, strict=True)):
         method = yaml.safe_load((CONF / "optimizer" / f"{optimizer}.yaml").read_text())

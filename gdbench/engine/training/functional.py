@@ -7,6 +7,7 @@ BatchNorm ...) belong to the oracle: each evaluation in training mode updates th
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,9 +22,10 @@ from gdbench.objectives.training import TRAIN, Training
 from gdbench.objectives.training_data import list_tensors
 from gdbench.objectives.training_objective import check_loss, make_module, split_state
 from gdbench.optimizers.base import Step
+from gdbench.optimizers.weight_averaging import AveragedState
 from gdbench.tree import Params, leaves
 
-__all__ = ["FunctionalOracle", "make_lane_buffers", "split_batch"]
+__all__ = ["FunctionalOracle", "make_lane_buffers", "read_buffers", "read_judged_buffers", "split_batch"]
 
 Buffers = dict[str, Tensor]
 BatchOf = Callable[[int], tuple[Tensor, ...]]
@@ -47,6 +49,22 @@ def make_lane_buffers(training: Training, seeds: Tensor, dtype: torch.dtype, dev
     distinct, which = torch.unique(seeds, return_inverse=True)
     sets = [make(int(seed)) for seed in distinct]
     return {name: torch.stack([buffers[name] for buffers in sets])[which.to(device)] for name in sets[0]}
+
+
+def read_buffers(oracle: Any, state: Any) -> Buffers:
+    """The buffers and fixed parameters of a run: of the module that its state holds, else those of its oracle.
+
+    The oracle of a function, on which a method is tried, has none.
+    """
+    module = getattr(state, "module", None)
+    return dict(getattr(oracle, "buffers", {})) if module is None else split_state(module)[1]
+
+
+def read_judged_buffers(oracle: Any, state: Any) -> Buffers:
+    """The buffers with which a run is judged: their averages where its state holds these."""
+    if not isinstance(state, AveragedState):
+        return read_buffers(oracle, state)
+    return dict(state.buffers) or read_buffers(oracle, state.inner)
 
 
 class FunctionalOracle:

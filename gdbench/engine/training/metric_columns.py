@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,10 @@ from gdbench.engine.training.target_metric import compute_shortfall, find_reache
 from gdbench.engine.training.training_run import TrainingMetrics
 from gdbench.objectives.training import LOSS, Training
 
-__all__ = ["make_metric_columns", "make_metric_traces", "make_selection_columns", "replace_target"]
+if TYPE_CHECKING:
+    from gdbench.engine.cell import Cell
+
+__all__ = ["find_judged_hits", "make_metric_columns", "make_metric_traces", "make_selection_columns", "replace_target"]
 
 Array = npt.NDArray[Any]
 Columns = dict[str, Array]
@@ -73,6 +76,15 @@ def make_metric_traces(metrics: TrainingMetrics, steps: Array) -> Columns:
     """The metrics at some of the judged steps, ``[steps, runs]``."""
     places = np.searchsorted(metrics.steps, steps)
     return {name: values[places] for name, values in metrics.values.items()}
+
+
+def find_judged_hits(cell: Cell, seen: Observations[Array], metrics: TrainingMetrics | None) -> Array:
+    """The first judged step of every run at its own target; one more than the last step without one."""
+    if cell.target_metric is None or metrics is None:
+        hits: Array = seen.first_hits[-1]
+        return hits
+    reached = find_reached(cell.target_metric, metrics.values)
+    return np.where(reached.any(0), metrics.steps[reached.argmax(0)], cell.steps + 1)
 
 
 def replace_target(

@@ -15,11 +15,12 @@ from gdbench.engine.compile.state_structure import select_lanes
 from gdbench.engine.descent import descent
 from gdbench.engine.random_state import set_globals
 from gdbench.engine.tensor_stats import put_runs_last, to_numpy
+from gdbench.engine.training.best_weights import StateDict, make_state_dicts
+from gdbench.engine.training.functional import read_judged_buffers
 from gdbench.engine.training.judge import TRAIN_LOSS, Judge
 from gdbench.engine.training.judging_schedule import list_judged_steps
 from gdbench.engine.training.metric_log import BATCH_LOSS, MetricLog, Selection
 from gdbench.objectives.training import TEST
-from gdbench.objectives.training_objective import split_state
 from gdbench.optimizers.base import Method, StepInfo
 from gdbench.tree import Params, tree_map
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from gdbench.engine.pass_inputs import Ended, PassInputs
     from gdbench.engine.trace_recorder import TraceRecorder
 
-__all__ = ["TrainingMetrics", "TrainingRun", "concatenate_metrics", "read_buffers"]
+__all__ = ["TrainingMetrics", "TrainingRun", "concatenate_metrics"]
 
 Array = npt.NDArray[Any]
 
@@ -50,6 +51,8 @@ class TrainingMetrics:
     """The step that the held-out data select, -1 where no score was finite; None without held-out data."""
     work: Mapping[str, Array] = field(default_factory=dict)
     """Gradients and evaluations before the judged steps, ``[K, runs]``; empty where a step costs one gradient."""
+    weights: tuple[StateDict | None, ...] = ()
+    """Of every run the state of its module at the step that the held-out data select, where it is asked for."""
 
 
 def concatenate_metrics(results: Sequence[TrainingMetrics]) -> TrainingMetrics | None:
@@ -68,13 +71,8 @@ def concatenate_metrics(results: Sequence[TrainingMetrics]) -> TrainingMetrics |
         join([result.selected_test for result in results]),
         np.concatenate(steps, axis=-1) if steps else None,
         join([result.work for result in results]),
+        tuple(state for result in results for state in result.weights),
     )
-
-
-def read_buffers(oracle: Any, state: Any) -> dict[str, Tensor]:
-    """The buffers and fixed parameters of a run: of the module that its state holds, else those of its oracle."""
-    module = getattr(state, "module", None)
-    return dict(oracle.buffers) if module is None else split_state(module)[1]
 
 
 class TrainingRun:
@@ -94,7 +92,7 @@ class TrainingRun:
     def start_loss(self, x: Params) -> Tensor:
         """The train loss at the start."""
         self._set_generators(0)
-        return self.judge.judge(x, read_buffers(self.oracle, None))[TRAIN_LOSS]
+        return self.judge.judge(x, read_judged_buffers(self.oracle, None))[TRAIN_LOSS]
 
     def run(self, inputs: PassInputs) -> Ended:
         """All steps, judged at every ``interval``-th; lanes that are no longer finite may be dropped there."""
@@ -119,7 +117,7 @@ class TrainingRun:
                 cell = cell.take(observer.keep_lanes(lanes).cpu().numpy())
                 self.oracle = self.oracle.select(lanes)
                 method = cell.make_method(cell.laned_hyper())
-        self.buffers = read_buffers(self.oracle, state)
+        self.buffers = read_judged_buffers(self.oracle, state)
         return method.output_at(x, state), (x, state), observer
 
     def _judge_and_step(
@@ -127,7 +125,7 @@ class TrainingRun:
     ) -> tuple[Params, Any]:
         """Judge x_k, make the step from there, and record both."""
         at = tree_map(lambda leaf: leaf.detach().clone() if method.mutates else leaf, method.output_at(x, state))
-        values = self._judge(k, at, read_buffers(self.oracle, state), observer)
+        values = self._judge(k, at, read_judged_buffers(self.oracle, state), observer)
         x, state, info = method.step(self.oracle, k, x, state)
         seen = StepInfo(*info)
         self.log.record({**values, BATCH_LOSS: seen.loss}, observer.expand)
@@ -173,4 +171,5 @@ class TrainingRun:
             {name: to_row(value) for name, value in selected.items()},
             None if chosen.step is None else to_row(chosen.step),
             {name: np.stack([to_row(value) for value in values]) for name, values in work},
+            make_state_dicts(self.cell, chosen, self.laned) if self.cell.keeps_weights else (),
         )

@@ -33,8 +33,18 @@ MAX_ROWS = 20
 """Configurations printed per problem; the files hold all."""
 MAX_REASON = 150
 """Characters of an error."""
-DEFAULTS = {"schedule": "constant", "clip": "none", "noise": "none", "start_noise": 0.0, "threads": 1}
-DEFAULTS |= {"lr_scale": 1.0, "lr_scale_of": "default", "judge_every": 1}
+DEFAULTS = {
+    "schedule": "constant",
+    "clip": "none",
+    "noise": "none",
+    "average": "none",
+    "lr_scale_of": "default",
+    "start_noise": 0.0,
+    "threads": 1,
+    "lr_scale": 1.0,
+    "judge_every": 1,
+    "exact": False,
+}
 """Values that the caption leaves out."""
 
 
