@@ -72,8 +72,7 @@ def check_cells(jobs: Sequence[Job], here: bool = True) -> None:
     fingerprint.forget_changes()
     for job in jobs:
         _check_within_limit(job)
-    if any(job.spec.keep for job in jobs):
-        check_weight_files()
+    check_weight_files(jobs)
     if here:
         _require_runnable(jobs)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ import numpy.typing as npt
 from gdbench.errors import UsageError, format_install_command
 from gdbench.results.atomic import explain_write_errors, replace_atomically
 from gdbench.results.load import load
+from gdbench.sweeps.job import Job
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,9 +23,9 @@ __all__ = ["check_weight_files", "find_cells_without_files", "write_weight_files
 FOLDER = "weights"
 
 
-def check_weight_files() -> None:
-    """Raise UsageError where safetensors is not installed."""
-    if find_spec("safetensors") is None:
+def check_weight_files(jobs: Sequence[Job]) -> None:
+    """Raise UsageError where cells keep their weights and safetensors is not installed."""
+    if any(job.spec.keep for job in jobs) and find_spec("safetensors") is None:
         raise UsageError(f"keep=best writes safetensors, which is not installed: {format_install_command('weights')}")
 
 
