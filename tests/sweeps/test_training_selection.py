@@ -12,6 +12,7 @@ import pytest
 import torch
 from conftest import ROOT
 from omegaconf import OmegaConf
+from support.tiers import representatives
 from torch import Tensor, nn
 
 import gdbench
@@ -171,6 +172,7 @@ def test_another_sweeper_minimises_the_metric(sweeps: dict[str, pd.DataFrame]) -
     assert score_cell(runs, "held_out.loss") > 0
 
 
+@pytest.mark.slow
 def test_the_verdict_is_by_the_held_out_metric(sweeps: dict[str, pd.DataFrame]) -> None:
     """The report's sentence has the metric in words, and its value as it is."""
     runs = sweeps["held_out.accuracy"]
@@ -212,7 +214,7 @@ def test_a_metric_that_is_not_there_is_refused(command: Callable[..., Any], word
         assert message in done.err
 
 
-@pytest.mark.parametrize("name", ["classification", "language", "all_training"])
+@pytest.mark.parametrize("name", representatives(["classification", "language", "all_training"], ["classification"]))
 def test_an_experiment_of_workloads_is_one_command(command: Callable[..., Any], name: str) -> None:
     """Its cells are planned, each on a workload."""
     done = command("run", "--dry-run", f"experiment={name}")

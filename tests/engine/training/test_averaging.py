@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from support.tiers import representatives
 from support.training import build_training_cell
 from torch import Tensor, nn
 from torch.optim import swa_utils
@@ -69,8 +71,9 @@ def walk(cell: Cell) -> Iterator[dict[str, Tensor]]:
         yield {name: leaf.detach().clone() for name, leaf in at.items()}
 
 
-@pytest.mark.parametrize("impl", ["torch", "manual"])
-@pytest.mark.parametrize("name", AVERAGES)
+@pytest.mark.parametrize(
+    ("name", "impl"), representatives(list(itertools.product(AVERAGES, ["torch", "manual"])), [("ema", "manual")])
+)
 def test_averages_are_those_of_torch(name: str, impl: str) -> None:
     """After every step weights and BatchNorm statistics equal AveragedModel's with use_buffers=True."""
     words, function, start = AVERAGES[name]
@@ -97,7 +100,7 @@ def run(**settings: Any) -> Any:
 EMA = {"average": "ema", "average.decay": 0.8}
 
 
-@pytest.mark.parametrize("impl", ["torch", "manual"])
+@pytest.mark.parametrize("impl", representatives(["torch", "manual"], ["torch"]))
 def test_the_trajectory_stays_as_it_is(impl: str) -> None:
     """The loss of every step's own batch is that without averaging; what is judged is not."""
     plain, averaged = run(impl=impl), run(impl=impl, **EMA)
@@ -110,7 +113,7 @@ def test_the_trajectory_stays_as_it_is(impl: str) -> None:
     assert averaged["average"].iloc[0] == "ema"
 
 
-@pytest.mark.parametrize("name", ["ema", "late_swa"])
+@pytest.mark.parametrize("name", representatives(["ema", "late_swa"], ["late_swa"]))
 def test_lanes_modules_and_runs_alone_agree(name: str) -> None:
     """Averaged lanes have the metrics of runs alone, and those the metrics of the module."""
     settings = dict(word.split("=") for word in AVERAGES[name][0])

@@ -86,6 +86,7 @@ def test_runs_that_select_nothing_have_no_file() -> None:
 SETTINGS = ("objective=digits_mlp", "optimizer=adam", "lr=0.01", "steps=6", "seed=0,1", "timing=off", "outputs=out")
 
 
+@pytest.mark.slow
 def test_a_resumed_sweep_keeps_its_files(command: Callable[..., Any]) -> None:
     """A cell that is done stays with its files; one that lacks a file runs again, and writes the same bytes."""
 

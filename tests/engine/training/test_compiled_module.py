@@ -77,6 +77,7 @@ def check_equal(**settings: Any) -> None:
         assert rows["compiled"][name].tolist() == pytest.approx(rows["torch"][name].tolist(), rel=1e-4), name
 
 
+@pytest.mark.slow
 def test_a_compiled_module_has_the_losses_of_the_module(monkeypatch: pytest.MonkeyPatch) -> None:
     """Losses, buffers and Dropout masks are those of impl=torch; all seeds share one graph."""
     monkeypatch.setattr(method_factory, "CompiledLoss", partial(CompiledLoss, backend=FAST))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+from support.tiers import representatives
 
 import gdbench
 
@@ -44,29 +46,30 @@ def check(objective: str, interval: int, **settings: Any) -> None:
 TRAINING = {"optimizer": "adam", "lr": 0.01, "steps": 60}
 
 
-@pytest.mark.parametrize("impl", ["torch", "manual"])
+TARGETS: list[dict[str, Any]] = [
+    {"target_metric": "held_out.accuracy>=0.7"},
+    {"target_loss": 1.0},
+    {"average": "ema", "average.decay": 0.9, "target_metric": "train.loss<=1.3"},
+]
+
+
 @pytest.mark.parametrize(
-    "target",
-    [
-        {"target_metric": "held_out.accuracy>=0.7"},
-        {"target_loss": 1.0},
-        {"average": "ema", "average.decay": 0.9, "target_metric": "train.loss<=1.3"},
-    ],
+    ("impl", "target"), representatives(list(itertools.product(["torch", "manual"], TARGETS)), [("torch", TARGETS[0])])
 )
 def test_training_in_both_modes(impl: str, target: dict[str, Any]) -> None:
     """A metric and a train loss are reached at the very step, in the module's mode and in lanes, averaged too."""
     check("digits_mlp", 9, impl=impl, seed=[0, 1, 2] if impl == "manual" else 0, **TRAINING, **target)
 
 
-@pytest.mark.parametrize(
-    ("optimizer", "impl", "lr"),
-    [
-        ("gd", "manual", [0.05, 0.1, 1.1]),
-        ("adam", "torch", [0.1]),
-        ("lbfgs", "torch", [0.1]),
-        ("armijo", "manual", [1.0]),
-    ],
-)
+FUNCTIONS = [
+    ("gd", "manual", [0.05, 0.1, 1.1]),
+    ("adam", "torch", [0.1]),
+    ("lbfgs", "torch", [0.1]),
+    ("armijo", "manual", [1.0]),
+]
+
+
+@pytest.mark.parametrize(("optimizer", "impl", "lr"), representatives(FUNCTIONS, FUNCTIONS[:1]))
 def test_functions(optimizer: str, impl: str, lr: list[float]) -> None:
     """Lanes and runs alone, with one or several evaluations a step, have the counts of judging every step."""
     check("quadratic", 5, optimizer=optimizer, impl=impl, lr=lr, steps=150, target=1e-2)

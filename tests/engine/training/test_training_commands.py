@@ -101,12 +101,10 @@ def test_a_folder_of_ones_own_trains(run: Callable[..., Any], tmp_path: Path) ->
     assert counts.to_dict() == {"adamw": 24, "curved": 72, "signed": 24}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "launcher",
-    [
-        "joblib hydra.launcher.n_jobs=1",
-        pytest.param("submitit_local", marks=pytest.mark.slow),
-    ],
+    ["joblib hydra.launcher.n_jobs=1", "submitit_local"],
 )
 def test_a_launcher_trains_the_same(run: Callable[..., Any], tmp_path: Path, launcher: str) -> None:
     """Cells of training that a launcher runs have the metrics that they have in this process, lanes included."""
