@@ -115,7 +115,7 @@ class CellSpec:
             threads=check_whole("threads", config["threads"], 1, 1024),
             trace=check_choice("trace", config["trace"], TRACES),
             timing=_parse_timing(config["timing"]),
-            judge_every=_check_interval(config["judge_every"]),
+            judge_every=_check_judge_every(config["judge_every"]),
             target_metric=_parse_target_metric(config["target_metric"]),
             metric=parse_metric(config["metric"]),
             exact=_check_switch("exact", config["exact"]),
@@ -283,7 +283,7 @@ def _parse_target_metric(given: Any) -> TargetMetric | str | None:
     return given if given in (None, "auto") else TargetMetric.parse(given)
 
 
-def _check_interval(given: Any) -> int | str:
+def _check_judge_every(given: Any) -> int | str:
     return "auto" if given == "auto" else check_whole("judge_every", given, 1, MAX_STEPS)
 
 

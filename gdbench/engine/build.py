@@ -19,7 +19,7 @@ from gdbench.engine.random_state import preserve_globals
 from gdbench.engine.torch_globals import apply_settings, isolate_settings
 from gdbench.engine.training.best_weights import check_keep
 from gdbench.engine.training.judging_schedule import choose_interval
-from gdbench.engine.training.target_metric import check_metrics, choose_target
+from gdbench.engine.training.target_reached import check_metrics, choose_target
 from gdbench.errors import Unavailable, UsageError, describe_exception
 from gdbench.objectives.base import Objective, find_changed_data, is_same_content
 from gdbench.objectives.point_conversion import find_overflow

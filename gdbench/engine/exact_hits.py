@@ -19,7 +19,7 @@ from gdbench.engine.random_state import set_globals
 from gdbench.engine.tensor_stats import to_numpy
 from gdbench.engine.training.functional import read_judged_buffers
 from gdbench.engine.training.judge import TRAIN_LOSS
-from gdbench.engine.training.target_metric import find_reached
+from gdbench.engine.training.target_reached import find_reached
 from gdbench.tree import Params
 
 if TYPE_CHECKING:

@@ -207,7 +207,7 @@ def construction_error(factory: Factory, error: Exception) -> RuntimeError:
 
 
 def public_name(factory: Factory) -> str:
-    """Name a class or function as users import it: ``torch.optim.Adam``, ``package.Class``."""
-    package = str(getattr(factory, "__module__", "")).partition(".")[0]
+    """Name a class or function as users import it: ``torch.optim.Adam``, ``torch.nn.Linear``, ``package.Class``."""
+    parts = str(getattr(factory, "__module__", "")).split(".")
     name = getattr(factory, "__name__", type(factory).__name__)
-    return f"{'torch.optim' if package == 'torch' else package}.{name}"
+    return ".".join([*parts[: 2 if parts[0] == "torch" else 1], name])

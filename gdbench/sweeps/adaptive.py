@@ -13,7 +13,7 @@ from gdbench.config.overrides import write_command
 from gdbench.engine.failure_isolation import Failure
 from gdbench.engine.objective_factory import load_objective
 from gdbench.engine.runner import ProgressCallback, ignore_progress
-from gdbench.engine.training.target_metric import choose_target
+from gdbench.engine.training.target_reached import choose_target
 from gdbench.errors import UsageError
 from gdbench.results import sweep_folder
 from gdbench.results.export import parse_trackers

@@ -28,7 +28,7 @@ from gdbench.engine.runner import CellResult, ProgressCallback, ignore_progress,
 from gdbench.engine.torch_globals import isolate_settings
 from gdbench.engine.training.judging_schedule import choose_interval
 from gdbench.engine.training.metric_columns import make_selection_columns
-from gdbench.engine.training.target_metric import choose_target
+from gdbench.engine.training.target_reached import choose_target
 from gdbench.errors import TimeLimitReached, Unavailable, UsageError
 from gdbench.objectives.base import Objective
 from gdbench.results import sweep_folder

@@ -20,7 +20,7 @@ from gdbench import Training
 from gdbench.analysis.optimizer_comparison import compare_optimizers
 from gdbench.analysis.tuning_metric import score_cell
 from gdbench.config.target_metric import TargetMetric
-from gdbench.engine.training.target_metric import compute_shortfall
+from gdbench.engine.training.target_reached import compute_shortfall
 from gdbench.report.build import build_report
 from gdbench.report.inputs import read_inputs
 from gdbench.results.costs import select_comparable
@@ -30,10 +30,7 @@ RATES = [0.003, 0.01, 0.03, 0.1, 0.3]
 DIGITS = ["objective=digits_mlp", "objective.hidden=4", "steps=4", "judge_every=2", "timing=off", "device=cpu"]
 
 
-@pytest.fixture(autouse=True)
-def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sweeps are written to the test's own folder."""
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("own_folder")
 
 
 def accuracy(outputs: Tensor, targets: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from gdbench.config.target_metric import TargetMetric
 from gdbench.engine.observations import Observations
 from gdbench.engine.training.judge import TRAIN_LOSS
 from gdbench.engine.training.metric_log import BATCH_LOSS
-from gdbench.engine.training.target_metric import compute_shortfall, find_reached, list_metrics
+from gdbench.engine.training.target_reached import compute_shortfall, find_reached, list_metrics
 from gdbench.engine.training.training_run import TrainingMetrics
 from gdbench.objectives.training import LOSS, Training
 

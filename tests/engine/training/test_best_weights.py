@@ -42,10 +42,7 @@ def workload(**more: Any) -> Training:
     return Training(**{"module": Tied, **data, "test": (INPUTS[80:], TARGETS[80:]), "batch": 16, **more})
 
 
-@pytest.fixture(autouse=True)
-def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sweeps are written to the test's own folder."""
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("own_folder")
 
 
 def run(training: Training, **settings: Any) -> pd.DataFrame:

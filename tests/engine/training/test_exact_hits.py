@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -16,10 +15,7 @@ import gdbench
 TO_TARGET = ["steps_to_target", "gradient_evals_to_target", "function_evals_to_target"]
 
 
-@pytest.fixture(autouse=True)
-def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sweeps are written to the test's own folder."""
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("own_folder")
 
 
 def run(objective: str, **settings: Any) -> pd.DataFrame:
