@@ -204,8 +204,7 @@ UNSHRUNK = tuple(phase for phase in Phase if phase not in (Phase.shrink, Phase.e
 """A failure is shown as it was drawn: making it smaller takes minutes."""
 
 
-@pytest.mark.slow
-@settings(max_examples=count_examples(4, 8), phases=UNSHRUNK)
+@settings(max_examples=count_examples(4, 50), phases=UNSHRUNK)
 @given(sweeps())
 def test_all_that_names_a_winner_names_the_same(runs: pd.DataFrame) -> None:
     """One winner, by one number, with the same ties and choices, in terminal, verdict, figures, lists and search."""
@@ -213,6 +212,7 @@ def test_all_that_names_a_winner_names_the_same(runs: pd.DataFrame) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.campaign
 @settings(max_examples=200, phases=UNSHRUNK)
 @given(sweeps())
 def test_all_that_names_a_winner_names_the_same_on_two_hundred_sweeps(runs: pd.DataFrame) -> None:
