@@ -15,7 +15,7 @@ from gdbench.config.allowed_targets import check_module, check_object
 from gdbench.config.user_modules import USER_ERRORS, import_from
 from gdbench.errors import UsageError, to_one_line
 
-__all__ = ["describe_class", "find_class_name", "is_class_name"]
+__all__ = ["find_class_name", "is_class_name", "read_class_settings"]
 
 CLASS_NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 LR_NAMES = ("lr", "learning_rate")
@@ -47,7 +47,7 @@ def _is_there(module: str, name: str, value: Any) -> bool:
     return getattr(sys.modules.get(module), name, None) is value
 
 
-def describe_class(target: str, folder: Path | None) -> dict[str, Any]:
+def read_class_settings(target: str, folder: Path | None) -> dict[str, Any]:
     """The configuration of an optimizer's class, or of a function that makes one, read off its signature.
 
     Keywords become settings with the class's own defaults; of a tuple of numbers, ``betas=(0.9, 0.999)``, the settings

@@ -16,7 +16,7 @@ from hydra.core.object_type import ObjectType
 from hydra.plugins.config_source import ConfigResult, ConfigSource
 from omegaconf import OmegaConf
 
-from gdbench.config.class_options import describe_class, is_class_name
+from gdbench.config.class_options import is_class_name, read_class_settings
 from gdbench.config.libyaml import read_config
 
 __all__ = ["ConfigLoader"]
@@ -70,7 +70,7 @@ class _ClassSource(ConfigSource):
         return "class"
 
     def load_config(self, config_path: str) -> ConfigResult:
-        config = OmegaConf.create(describe_class(_find_class_name(config_path), self.folder))
+        config = OmegaConf.create(read_class_settings(_find_class_name(config_path), self.folder))
         return ConfigResult(config=config, path=self.path, provider=self.provider, header=self._get_header_dict(""))
 
     def available(self) -> bool:

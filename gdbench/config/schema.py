@@ -33,7 +33,7 @@ METRICS = (
     *("steps_to_target", "gradient_evals_to_target", "time_to_target", "steps_to_settle"),
     *("final_gap", "best_gap", "final_loss", "best_loss"),
 )
-"""Metrics of a search; lower is better (``gdbench.analysis.tuning_metric``)."""
+"""Metrics of a search; lower is better (``gdbench.analysis.tuning_score``)."""
 FACTORY_KEYS = ("_target_", "manual", "torch", "default_lr")
 """Keys of an objective or optimizer that name its factory or default; all others are its parameters."""
 PARAMETER_GROUPS = "groups"

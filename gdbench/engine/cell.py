@@ -20,7 +20,7 @@ from gdbench.engine.training.judge import Judge
 from gdbench.engine.training.module_function import ModuleFunction
 from gdbench.errors import describe_exception
 from gdbench.objectives.base import Objective, cast, make_generator
-from gdbench.objectives.training_objective import make_module
+from gdbench.objectives.training_objective import make_seeded_module
 from gdbench.optimizers.base import Hyper, Method, Oracle
 from gdbench.results.constant_column import is_constant, take_rows
 from gdbench.tree import Params, numel, put_lanes_last, tree_map
@@ -242,7 +242,7 @@ class Cell:
 
     def _make_module(self, trains: bool) -> ModuleFunction:
         assert self.objective.training is not None
-        return ModuleFunction(make_module(self.objective.training, 0)[0].train(trains))
+        return ModuleFunction(make_seeded_module(self.objective.training, 0)[0].train(trains))
 
     def training_judge(self, laned: bool) -> Judge:
         """What judges the module of a training workload."""

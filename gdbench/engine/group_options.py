@@ -11,7 +11,7 @@ from gdbench.config.schema import PARAMETER_GROUPS
 from gdbench.config.spec import CellSpec
 from gdbench.engine.factory_import import check_arguments
 from gdbench.objectives.base import Objective
-from gdbench.objectives.training_objective import make_module
+from gdbench.objectives.training_objective import make_seeded_module
 from gdbench.optimizers.base import Hyper, Method
 from gdbench.optimizers.method_groups import group_methods
 from gdbench.optimizers.parameter_groups import LR_SCALE, ParameterGroup, assign_groups, parse_rules
@@ -30,7 +30,7 @@ def read_groups(spec: CellSpec, objective: Objective | None) -> list[ParameterGr
         return []
     rules = parse_rules(given)
     training = objective.training
-    module = None if training is None else make_module(training, 0)[0]
+    module = None if training is None else make_seeded_module(training, 0)[0]
     return assign_groups(rules, objective.start_at(0), module)
 
 

@@ -14,7 +14,7 @@ from gdbench.objectives.training import JUDGED, Training
 from gdbench.objectives.training_data import build_data, list_tensors
 from gdbench.objectives.training_overlap import warn_of_overlap
 
-__all__ = ["GENERATOR_LOCK", "build_training_objective", "check_loss", "make_module", "split_state"]
+__all__ = ["GENERATOR_LOCK", "build_training_objective", "check_loss", "make_seeded_module", "split_state"]
 
 GENERATOR_LOCK = threading.RLock()
 """Held by a thread while it draws from torch's generator, which belongs to the process."""
@@ -29,7 +29,7 @@ def build_training_objective(training: Training) -> Objective:
     samples that two splits share.
     """
     warn_of_overlap(training)
-    module, start = make_module(training, 0)
+    module, start = make_seeded_module(training, 0)
     module.eval()
     fixed = {name: leaf.clone() for name, leaf in split_state(module)[1].items()}
     dtypes = {leaf.dtype for leaf in start.values()}
@@ -44,7 +44,7 @@ def build_training_objective(training: Training) -> Objective:
 
     return Objective(
         fn=fn,
-        start=lambda seed: make_module(training, seed)[1],
+        start=lambda seed: make_seeded_module(training, seed)[1],
         data=build_data(training),
         dtype=max(dtypes, key=lambda dtype: torch.finfo(dtype).bits),
         source=training.source,
@@ -52,7 +52,7 @@ def build_training_objective(training: Training) -> Objective:
     )
 
 
-def make_module(training: Training, seed: int) -> tuple[nn.Module, dict[str, Tensor]]:
+def make_seeded_module(training: Training, seed: int) -> tuple[nn.Module, dict[str, Tensor]]:
     """The module of a seed, as ``torch.manual_seed(seed); module()`` makes it, and its parameters by name."""
     with GENERATOR_LOCK, torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)

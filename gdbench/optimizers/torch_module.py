@@ -14,7 +14,7 @@ from torch.optim import Optimizer, SparseAdam
 
 from gdbench.errors import Unavailable
 from gdbench.objectives.training import Training
-from gdbench.objectives.training_objective import check_loss, make_module
+from gdbench.objectives.training_objective import check_loss, make_seeded_module
 from gdbench.optimizers.base import HESSIAN_PRODUCT, Method, Step, StepInfo
 from gdbench.optimizers.create_graph import count_differentiations
 from gdbench.optimizers.gradient_transforms import GradientTransform
@@ -96,7 +96,7 @@ def build_module(training: Training, seed: int, x: Params) -> tuple[nn.Module, P
     """Build the module of a seed with the parameters x, in their dtype and on their device; and its own parameters."""
     assert isinstance(x, dict)
     first = leaves(x)[0]
-    module, _ = make_module(training, seed)
+    module, _ = make_seeded_module(training, seed)
     module.to(device=first.device, dtype=first.dtype).train()
     point: Point = {name: leaf for name, leaf in module.named_parameters() if leaf.requires_grad}
     with torch.no_grad():

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gdbench.analysis.tuning_metric import is_cost_metric
+from gdbench.analysis.tuning_score import is_cost_metric
 from gdbench.config.overrides import write_command
 from gdbench.engine.failure_isolation import Failure
 from gdbench.engine.objective_factory import load_objective

@@ -219,7 +219,7 @@ def _report(study: optuna.Study, trial: optuna.Trial, sweep: AdaptiveSweep, job:
 
     A diverged trial scores inf; one that failed has no score.
     """
-    from gdbench.analysis.tuning_metric import list_swept_axes, score_configurations
+    from gdbench.analysis.tuning_score import list_swept_axes, score_configurations
     from gdbench.sweeps.adaptive import write_run_command
 
     runs = sweep.load_runs(job)
@@ -242,7 +242,7 @@ def _trial_state(name: str) -> Any:
 
 def _summarize(study: optuna.Study, sweep: AdaptiveSweep) -> list[str]:
     """The best trial and the command that repeats it; written to the sweep's folder too, in the plugin's format."""
-    from gdbench.analysis.tuning_metric import LEFT, MISS, is_cost_metric
+    from gdbench.analysis.tuning_score import LEFT, MISS, is_cost_metric
     from gdbench.results.atomic import explain_write_errors
 
     ended = [(trial.value, trial) for trial in study.trials if trial.value is not None and math.isfinite(trial.value)]

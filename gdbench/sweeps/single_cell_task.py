@@ -76,7 +76,7 @@ class HydraTask:
             raise HydraUsageError from error
         if HydraConfig.get().mode != RunMode.MULTIRUN or result.folder is None or self.plan_only:
             return result
-        from gdbench.analysis.tuning_metric import score_cell
+        from gdbench.analysis.tuning_score import score_cell
         from gdbench.results.load import load
 
         self.finished.append(result)

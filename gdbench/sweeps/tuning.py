@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gdbench.analysis.plateau import classify_no_cost
-from gdbench.analysis.tuning_metric import find_cost_class, is_cost_metric, is_improvement, score_configurations
+from gdbench.analysis.tuning_score import find_cost_class, is_cost_metric, is_improvement, score_configurations
 from gdbench.analysis.tuning_table import build_tuning_table
 from gdbench.engine.runner import ProgressCallback, ignore_progress
 from gdbench.errors import UsageError

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from gdbench.analysis.plateau import compute_near_bound
-from gdbench.analysis.tuning_metric import MISS, find_cost_class, is_cost_metric
+from gdbench.analysis.tuning_score import MISS, find_cost_class, is_cost_metric
 from gdbench.config.axis import LIMITS
 from gdbench.sweeps.adaptive import write_run_command
 from gdbench.sweeps.search_axes import Point, Span

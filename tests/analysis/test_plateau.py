@@ -15,7 +15,7 @@ from gdbench.analysis.plateau import (
     measure_plateau,
     select_points,
 )
-from gdbench.analysis.tuning_metric import LEFT, MISS, find_cost_class
+from gdbench.analysis.tuning_score import LEFT, MISS, find_cost_class
 
 INF = math.inf
 SCORES = st.one_of(

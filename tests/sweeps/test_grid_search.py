@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.tiers import count_examples
 
-from gdbench.analysis.tuning_metric import find_cost_class
+from gdbench.analysis.tuning_score import find_cost_class
 from gdbench.errors import UsageError
 from gdbench.sweeps.grid_search import MAX_ROUNDS, Refinement
 from gdbench.sweeps.search_axes import Grid, Listed, Score, Span, round_digits

@@ -13,7 +13,7 @@ import yaml
 from support.tiers import representatives
 
 import gdbench
-from gdbench.analysis.tuning_metric import MISS
+from gdbench.analysis.tuning_score import MISS
 from gdbench.errors import format_install_command
 from gdbench.sweeps.optuna_sweeper import SAMPLERS
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 import gdbench
 from gdbench import Training
 from gdbench.analysis.optimizer_comparison import compare_optimizers
-from gdbench.analysis.tuning_metric import score_cell
+from gdbench.analysis.tuning_score import score_cell
 from gdbench.config.target_metric import TargetMetric
 from gdbench.engine.training.target_reached import compute_shortfall
 from gdbench.report.build import build_report

@@ -16,7 +16,7 @@ from rich.console import Console
 from support.tiers import representatives
 
 import gdbench
-from gdbench.analysis.tuning_metric import is_cost_metric
+from gdbench.analysis.tuning_score import is_cost_metric
 from gdbench.analysis.tuning_table import TUNING_COLUMNS
 from gdbench.config.schema import METRICS
 from gdbench.errors import UsageError

@@ -13,7 +13,7 @@ from torch import Tensor
 from gdbench.engine.training.metric_log import Selection
 from gdbench.errors import UsageError
 from gdbench.objectives.base import Objective
-from gdbench.objectives.training_objective import make_module
+from gdbench.objectives.training_objective import make_seeded_module
 
 if TYPE_CHECKING:
     from gdbench.engine.cell import Cell
@@ -48,7 +48,7 @@ def make_state_dicts(cell: Cell, selection: Selection, laned: bool) -> tuple[Sta
 def _make_state_dict(cell: Cell, seed: int, selection: Selection, row: Any) -> StateDict:
     """The state of a module: tied weights under all of their names, as ``load_state_dict`` wants them."""
     assert cell.objective.training is not None
-    module = make_module(cell.objective.training, seed)[0].to(dtype=cell.dtype)
+    module = make_seeded_module(cell.objective.training, seed)[0].to(dtype=cell.dtype)
     own = {**dict(module.named_parameters()), **dict(module.named_buffers())}
     with torch.no_grad():
         for name, leaf in {**selection.buffers, **selection.x}.items():

@@ -20,7 +20,7 @@ from gdbench.engine.training.module_function import ModuleFunction
 from gdbench.objectives.base import Objective, cast
 from gdbench.objectives.training import TRAIN, Training
 from gdbench.objectives.training_data import list_tensors
-from gdbench.objectives.training_objective import check_loss, make_module, split_state
+from gdbench.objectives.training_objective import check_loss, make_seeded_module, split_state
 from gdbench.optimizers.base import Step
 from gdbench.optimizers.weight_averaging import AveragedState
 from gdbench.tree import Params, leaves
@@ -41,7 +41,7 @@ def make_lane_buffers(training: Training, seeds: Tensor, dtype: torch.dtype, dev
     """The buffers and fixed parameters of new modules: those of one seed ``[]``, or of lanes with the seeds ``[L]``."""
 
     def make(seed: int) -> Buffers:
-        fixed: Buffers = cast(split_state(make_module(training, seed)[0])[1], dtype, device)
+        fixed: Buffers = cast(split_state(make_seeded_module(training, seed)[0])[1], dtype, device)
         return fixed
 
     if not seeds.dim():

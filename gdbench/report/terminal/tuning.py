@@ -13,7 +13,7 @@ from rich.text import Text
 
 from gdbench import __version__
 from gdbench.analysis.plateau import GOOD_COUNT, GOOD_DECADES
-from gdbench.analysis.tuning_metric import is_cost_metric
+from gdbench.analysis.tuning_score import is_cost_metric
 from gdbench.config.search_metric import is_training_metric
 from gdbench.errors import format_count
 from gdbench.report.number_format import format_gap, format_number, format_seconds, format_value

@@ -19,7 +19,7 @@ __all__ = ["run_cell_in_worker"]
 
 def run_cell_in_worker(config: DictConfig) -> float:
     """Run one cell in a launcher's worker and return its metric; what is raised becomes the reason of failed rows."""
-    from gdbench.analysis.tuning_metric import score_cell
+    from gdbench.analysis.tuning_score import score_cell
     from gdbench.results.load import load_part
     from gdbench.sweeps.job_runner import run_job
 

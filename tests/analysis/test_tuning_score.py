@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import gdbench
-from gdbench.analysis.tuning_metric import (
+from gdbench.analysis.tuning_score import (
     LEFT,
     MISS,
     find_cost_class,
