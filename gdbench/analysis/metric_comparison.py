@@ -9,7 +9,7 @@ import pandas as pd
 
 from gdbench.analysis.best_configuration import select_best_configurations, select_best_impls
 from gdbench.analysis.optimizer_comparison import decide_outcome
-from gdbench.analysis.training_metrics import (
+from gdbench.analysis.training_results import (
     KEYS,
     MEASURES,
     REPORTED,
@@ -27,7 +27,7 @@ def compare_metrics(compared: pd.DataFrame) -> pd.DataFrame:
     """One row per problem, metric and optimizer that both sides have, at the best configuration of each side.
 
     Input: comparable runs with ``side`` a or b. Columns: problem, metric, optimizer, measure (the first of
-    ``training_metrics.REPORTED`` that the problem has), sign (1 where the lowest value is the best, else -1), a and b
+    ``training_results.REPORTED`` that the problem has), sign (1 where the lowest value is the best, else -1), a and b
     (medians over seeds) with ``_lo`` and ``_hi``, configuration_a, configuration_b, seeds (number in common) and
     outcome (is b better?), as of ``optimizer_comparison.compare_optimizers``: equal values of all common seeds are the
     same, other differences are tested by Wilcoxon's signed-rank test. A missing value counts as the worst.

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from gdbench.analysis.training_metrics import compute_metric_medians
+from gdbench.analysis.training_results import compute_metric_medians
 from gdbench.results.costs import add_configuration_names
 from gdbench.results.ranking import KEYS, OUTCOMES, rank_configurations
 from gdbench.results.run_settings import name_problems

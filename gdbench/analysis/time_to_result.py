@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from gdbench.analysis.training_metrics import KEYS, compute_medians, find_best
+from gdbench.analysis.training_metrics import find_best
+from gdbench.analysis.training_results import KEYS, compute_medians
 from gdbench.analysis.winners import count_seeds_needed
 from gdbench.results.values import to_floats
 

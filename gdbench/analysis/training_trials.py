@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from gdbench.analysis.best_of_k import compute_expected_best
-from gdbench.analysis.training_metrics import KEYS, compute_medians
+from gdbench.analysis.training_results import KEYS, compute_medians
 from gdbench.results.values import to_floats
 
 __all__ = ["compute_best_of_trials", "select_best_by_lr", "summarise_trials"]

@@ -71,8 +71,8 @@ Keys
                     of training: the metric to reach, such as
                     'held_out.accuracy>=0.95', and how often it is judged
   exact             true: find steps_to_target between two judgements
-  keep              best: of training, the weights of the step that held-out data
-                    select, as safetensors
+  keep              best: of training, the weights of the step that held-out
+                    data select, as safetensors
   metric            what tune and Optuna rank by: steps_to_target,
                     gradient_evals_to_target, time_to_target, steps_to_settle,
                     final_gap, best_gap, final_loss, best_loss; runs that stay

@@ -12,7 +12,7 @@ import typer
 from gdbench.cli.help import KINDS
 from gdbench.cli.options import ConfigDir, Json
 from gdbench.config.class_options import is_class_name
-from gdbench.config.config_folders import check_own_names, config_folder
+from gdbench.config.config_folders import check_own_names
 from gdbench.errors import UsageError, did_you_mean
 from gdbench.results.columns import COLUMNS
 
@@ -121,6 +121,8 @@ def _select(command: str, items: Mapping[str, Item], part: str | None) -> Mappin
 
 def _find_files(group: str, config_dir: Path | None) -> list[Path]:
     """The configurations of a group, gdbench's own and those in ``config_dir``, sorted by name."""
+    from gdbench.config.config_folders import config_folder
+
     if config_dir:
         check_own_names(config_dir)
     folders = [config_folder(), *([config_dir] if config_dir else [])]

@@ -11,7 +11,7 @@ import pandas as pd
 
 from gdbench.analysis import convergence_curves, step_times
 from gdbench.analysis.precision import PARTING_DIFFERENCE, compute_attained_gaps
-from gdbench.analysis.training_metrics import exclude_training_runs
+from gdbench.analysis.training_results import exclude_training_runs
 from gdbench.analysis.winners import find_winners
 from gdbench.errors import format_count
 from gdbench.report.across_section import make_across_figures, make_across_tables

@@ -12,7 +12,7 @@ from gdbench.analysis.lr_sensitivity import (
     select_final_losses,
 )
 from gdbench.analysis.step_times import count_processes
-from gdbench.analysis.training_metrics import exclude_training_runs
+from gdbench.analysis.training_results import exclude_training_runs
 from gdbench.report.charts import final_losses
 from gdbench.report.charts import lr_sensitivity as charts
 from gdbench.report.charts.vega_lite import Figure, has_bands

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from gdbench.analysis.step_times import count_processes
-from gdbench.analysis.training_metrics import MEASURES, compute_metric_medians
+from gdbench.analysis.training_results import MEASURES, compute_metric_medians
 from gdbench.analysis.winner_notes import describe_impls, describe_winner
 from gdbench.report.number_format import NEVER, format_gap, format_number, format_seconds
 from gdbench.report.setting_labels import SETTING_PHRASES, metric_words, setting_header

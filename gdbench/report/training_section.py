@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from gdbench.analysis import training_metrics, training_trials
+from gdbench.analysis import training_metrics, training_results, training_trials
 from gdbench.analysis.step_times import count_processes
-from gdbench.analysis.training_metrics import LOSS
+from gdbench.analysis.training_results import LOSS
 from gdbench.errors import format_count
 from gdbench.report.charts.metric_tuning import draw_best_metric, draw_metric_by_lr
 from gdbench.report.charts.training_curves import CURVE_AXES, draw_training_curves, list_banded_splits
@@ -26,8 +26,8 @@ MIN_TRIALS = 3
 
 def make_training_figures(data: ReportData) -> list[Figure]:
     """The loss and each metric against each axis, on train and held-out data; then the best metric of k trials."""
-    runs = training_metrics.select_training_runs(data.best_runs)
-    names = training_metrics.list_metrics(runs)
+    runs = training_results.select_training_runs(data.best_runs)
+    names = training_results.list_metrics(runs)
     curves = [] if data.traces.empty else [figure for name in names for figure in _curve_figures(data, runs, name)]
     return [*curves, *_best_of_k_figures(data, names)]
 
@@ -58,7 +58,7 @@ def _list_axes(runs: pd.DataFrame, curves: pd.DataFrame) -> list[str]:
 
 def _compute_curves(data: ReportData, runs: pd.DataFrame, metric: str, columns: dict[str, str]) -> pd.DataFrame:
     """The curves of a metric by ``optimizer`` and ``split``, from these columns of traces, with what a step costs."""
-    directions = training_metrics.find_directions(data.compared, metric)
+    directions = training_results.find_directions(data.compared, metric)
     parts = [
         training_metrics.compute_metric_curves(runs, data.traces, column, directions).assign(split=split)
         for split, column in columns.items()
@@ -129,13 +129,13 @@ def _describe_bands(table: pd.DataFrame) -> str:
 
 def make_metric_lr_figures(data: ReportData) -> list[Figure]:
     """The best value of each metric at each lr, on workloads of which several lrs were tried."""
-    runs = training_metrics.select_training_runs(data.merged_runs)
-    figures = [_metric_lr_figure(data, runs, metric) for metric in training_metrics.list_metrics(runs)]
+    runs = training_results.select_training_runs(data.merged_runs)
+    figures = [_metric_lr_figure(data, runs, metric) for metric in training_results.list_metrics(runs)]
     return [figure for figure in figures if len(figure.table)]
 
 
 def _metric_lr_figure(data: ReportData, runs: pd.DataFrame, metric: str) -> Figure:
-    trials = training_trials.summarise_trials(runs, metric, training_metrics.find_directions(runs, metric))
+    trials = training_trials.summarise_trials(runs, metric, training_results.find_directions(runs, metric))
     table = training_trials.select_best_by_lr(trials)
     table = data.sort_by_problem(table[table.groupby("problem")["lr"].transform("nunique") > 1])
     table = table.assign(optimizer=table["solver"]).drop(columns=["solver", "cost"])
@@ -156,13 +156,13 @@ def _metric_lr_figure(data: ReportData, runs: pd.DataFrame, metric: str) -> Figu
 
 def _best_of_k_figures(data: ReportData, names: list[str]) -> list[Figure]:
     """The best value of each metric of k trials, where some method has several."""
-    runs = training_metrics.select_training_runs(data.merged_runs)
+    runs = training_results.select_training_runs(data.merged_runs)
     figures = [_best_of_k_figure(data, runs, metric) for metric in names]
     return [figure for figure in figures if len(figure.table) and figure.table["k"].max() >= MIN_TRIALS]
 
 
 def _best_of_k_figure(data: ReportData, runs: pd.DataFrame, metric: str) -> Figure:
-    directions = training_metrics.find_directions(runs, metric)
+    directions = training_results.find_directions(runs, metric)
     trials = training_trials.summarise_trials(runs, metric, directions)
     table = training_trials.compute_best_of_trials(trials, directions)
     table = data.sort_by_problem(table[np.isfinite(table["median"])])

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gdbench.analysis import training_metrics
+from gdbench.analysis import training_metrics, training_results
 from gdbench.analysis.time_to_result import summarise_time_to_result
-from gdbench.analysis.training_metrics import LOSS, MEASURES, REPORTED
+from gdbench.analysis.training_results import LOSS, MEASURES, REPORTED
 from gdbench.errors import format_range
 from gdbench.report.number_format import NEVER, format_interval_parts, format_range_text, format_seconds_range
 from gdbench.report.report_data import ReportData, ReportTable
@@ -33,9 +33,9 @@ ARROWS = {1.0: "↓", -1.0: "↑"}
 
 def make_training_tables(data: ReportData) -> list[ReportTable]:
     """The metrics of each method at its best configuration over seeds, and its time to a target metric."""
-    runs = training_metrics.select_training_runs(data.best_runs)
-    names = training_metrics.list_metrics(runs)
-    directions = {metric: training_metrics.find_directions(data.compared, metric) for metric in names}
+    runs = training_results.select_training_runs(data.best_runs)
+    names = training_results.list_metrics(runs)
+    directions = {metric: training_results.find_directions(data.compared, metric) for metric in names}
     table = training_metrics.summarise_metrics(runs, directions)
     if table.empty:
         return []

@@ -82,15 +82,21 @@ def read_table(file: Path, table: Table, columns: Sequence[str] | None = None) -
     try:
         with pq.ParquetFile(file, page_checksum_verification=True) as parquet:  # half the time of read_table
             _check_names(parquet.schema_arrow)
-            rows = cast_columns(parquet.read(None if columns is None else list(columns)), table)
+            rows = parquet.read(None if columns is None else list(columns))
+            rows = cast_columns(_add_older_values(rows, table, columns), table)
             if "run_id" in rows.column_names and rows.column("run_id").null_count:
                 raise pa.ArrowInvalid("its column run_id has nulls")
         rows.validate(full=True)
     except READ_ERRORS as error:
         raise DamagedFile(str(error).partition("\n")[0].rstrip(".")) from error
+    return rows
+
+
+def _add_older_values(rows: pa.Table, table: Table, columns: Sequence[str] | None) -> pa.Table:
+    """Runs with the values that were the only ones before there was a column for them."""
     for name, value in OLDER_VALUES.items() if table == "runs" else ():
         if name not in rows.column_names and (columns is None or name in columns):
-            rows = rows.append_column(name, pa.repeat(pa.scalar(value, pa.int64()), rows.num_rows))
+            rows = rows.append_column(name, pa.repeat(pa.scalar(value), rows.num_rows))
     return rows
 
 

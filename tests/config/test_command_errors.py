@@ -318,8 +318,10 @@ def test_what_a_message_says_to_write_makes_the_class_known(monkeypatch: pytest.
     found = re.search(r"such as (mine)\.py, and give optimizer=mine\.(Local)", str(refusal.value))
     assert found
     (tmp_path / f"{found[1]}.py").write_text(f"import torch\n\n\nclass {found[2]}(torch.optim.SGD):\n    pass\n")
-    monkeypatch.delitem(sys.modules, found[1], raising=False)
-    runs = gdbench.run(optimizer=getattr(importlib.import_module(found[1]), found[2]), steps=3, timing="off")
+    try:
+        runs = gdbench.run(optimizer=getattr(importlib.import_module(found[1]), found[2]), steps=3, timing="off")
+    finally:
+        sys.modules.pop(found[1], None)
 
     assert runs["optimizer"].tolist() == ["mine.Local"]
     assert runs["status"].tolist() == ["budget"]

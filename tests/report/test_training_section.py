@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 import gdbench
-from gdbench.analysis.training_metrics import find_directions, summarise_metrics
+from gdbench.analysis.training_metrics import summarise_metrics
+from gdbench.analysis.training_results import find_directions
 from gdbench.report.build import Report, build_report
 from gdbench.report.charts.training_curves import list_banded_splits
 from gdbench.report.charts.vega_lite import name_figure

@@ -30,7 +30,7 @@ class Tiny:
     lanes: bool = True
     is_compiled: bool = False
     uses_module: bool = False
-    compile_s: float = 0.0
+    compile_s: float | None = None
     implementation: str = "tiny"
 
     def __call__(self, hyper: Mapping[str, Hyper]) -> Method:

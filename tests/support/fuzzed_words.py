@@ -76,6 +76,7 @@ OPTIONS_OF_GROUPS = {
     "schedule": ("over", "warmup", "_target_"),
     "clip": ("max_norm", "_target_"),
     "noise": ("scale", "_target_"),
+    "average": ("decay", "start", "_target_"),
 }
 GOOD_CHOICES = ("objective=quadratic", "objective=rosenbrock", "optimizer=adam", "optimizer=momentum", "timing=off")
 HYDRA_KEYS = (

@@ -17,6 +17,7 @@ NOT_OURS = {
     "python -m pytest": "the suite itself",
     "python tests/speed/": "hours of measuring",
     "python -m coverage": "an hour of both tiers, and no dependency",
+    "torchrun ": "starts processes of distributed torch: tests/sweeps/test_torchrun.py says what they do",
     "ruff ": "CI runs it",
     "mypy": "CI runs it",
     "bash .ci/run": "CI itself",

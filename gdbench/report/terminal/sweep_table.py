@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from gdbench.analysis.training_metrics import select_training_runs
+from gdbench.analysis.training_results import select_training_runs
 from gdbench.report.number_format import (
     NEVER,
     format_gap,
