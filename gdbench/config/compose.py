@@ -162,11 +162,12 @@ class Composer:
     def set(self, composed: Composed, overrides: Iterable[str]) -> Composed:
         """The same configuration with values set in place; choices of groups cannot be made here."""
         for override in map(self.parse, overrides):
-            key = override.key_or_group
-            try:
-                OmegaConf.update(composed.config, key, override.value(), merge=False)
-            except (ConfigAttributeError, ConfigKeyError):
-                raise UsageError(describe_unknown_key(key, composed.choices, _list_own_keys(composed, key))) from None
+            for key, value in _split_tuple(composed, override.key_or_group, override.value()).items():
+                try:
+                    OmegaConf.update(composed.config, key, value, merge=False)
+                except (ConfigAttributeError, ConfigKeyError):
+                    own = _list_own_keys(composed, key)
+                    raise UsageError(describe_unknown_key(key, composed.choices, own)) from None
         return composed
 
     def parse(self, override: str) -> Override:
@@ -192,6 +193,17 @@ class Composer:
                 self.cache.put(overrides, base)
             self.composed[overrides] = base
         return self.composed[overrides]
+
+
+def _split_tuple(composed: Composed, key: str, value: Any) -> dict[str, Any]:
+    """The settings that an override sets: of ``optimizer.betas=[0.9,0.95]``, as torch writes it, beta1 and beta2."""
+    if not isinstance(value, list) or not re.fullmatch(r"optimizer\.\w+s", key):
+        return {key: value}
+    own, name = _list_own_keys(composed, key), key.removeprefix("optimizer.")
+    members = [f"{name[:-1]}{i}" for i in range(1, len(value) + 1)]
+    if not members or name in own or not set(members) <= set(own):
+        return {key: value}
+    return {f"optimizer.{member}": number for member, number in zip(members, value, strict=True)}
 
 
 def _list_own_keys(composed: Composed, key: str) -> list[str]:

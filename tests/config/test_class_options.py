@@ -85,6 +85,17 @@ def test_a_function_that_makes_an_optimizer_is_named_too(command: Callable[..., 
     assert (row["optimizer.beta1"], row["optimizer.beta2"]) == (0.9, 0.5)
 
 
+@pytest.mark.parametrize("optimizer", ["adam", "torch.optim.Adam"])
+def test_a_tuple_sets_its_members(command: Callable[..., Any], optimizer: str) -> None:
+    """``optimizer.betas=[0.9,0.95]`` is beta1 and beta2, of a shipped method and of a class; several make a sweep."""
+    rows = read_rows(command, f"optimizer={optimizer}", "impl=torch", "optimizer.betas=[0.8,0.95],[0.5,0.9]")
+
+    assert [(row["optimizer.beta1"], row["optimizer.beta2"]) for row in rows] == [(0.8, 0.95), (0.5, 0.9)]
+    refused = command(f"optimizer={optimizer}", "optimizer.betas=[0.9,0.95,0.99]")
+    assert refused.code == 2
+    assert "optimizer.betas is not a setting of the chosen optimizer" in refused.err
+
+
 @pytest.mark.usefixtures("own_folder")
 def test_python_takes_classes_among_names() -> None:
     """A class that can be imported is swept beside a named optimizer, under its public name."""
