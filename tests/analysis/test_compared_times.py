@@ -56,6 +56,7 @@ def test_compare_shows_both_times_and_judges_neither(command: Callable[..., Any]
     assert "Nothing differs." in printed
 
 
+@pytest.mark.slow
 def test_a_report_of_several_processes_has_no_verdict_on_time(command: Callable[..., Any]) -> None:
     """One sweep says who is fastest; two sweeps as one report say that their times were not taken together."""
     for name in ("gd", "adam"):

@@ -279,6 +279,7 @@ def test_a_hit_that_left_again_is_not_best_and_is_marked(
     assert "adam (lr 1) reached the target with fewer but left it again." in told[0]
 
 
+@pytest.mark.slow
 def test_a_table_that_does_not_say_what_it_is_of_gets_one_line(command: Callable[..., Any]) -> None:
     """Report and compare refuse a folder whose table has no objective; the list of sweeps goes on without a best."""
     command("-m", "lr=0.1,0.2", "steps=3", "timing=off", "--quiet")

@@ -90,6 +90,7 @@ def test_the_metric_of_a_search_orders_its_methods_everywhere(command: Callable[
     assert [*zip(table["optimizer"], table["lr"], strict=True)] == [(row["optimizer"], row["lr"]) for row in winners]
 
 
+@pytest.mark.slow
 def test_beside_another_sweep_a_search_stands_at_its_choice_and_beats_nothing_by_it(search: pd.DataFrame) -> None:
     """Methods of two sweeps are ordered by their medians, of which a search has that of its choice, not its spike."""
     still = {"optimizer.momentum": 0}

@@ -12,6 +12,7 @@ from hydra.errors import ConfigCompositionException
 from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
+from support.tiers import representatives
 
 from gdbench.config.compose import CONFIG_NAME, Composer, lock_hydra, prepare_hydra, to_plain
 from gdbench.config.config_folders import config_folder
@@ -58,10 +59,11 @@ WORDS = [
 """Command lines of every form that a value, a choice and a deletion may have."""
 
 
-def test_the_short_way_composes_what_hydra_composes(ready: None) -> None:
+@pytest.mark.parametrize("stride", representatives([1, 4], [4]))
+def test_the_short_way_composes_what_hydra_composes(ready: None, stride: int) -> None:
     """Setting values on a cached base gives the configuration and the choices that Hydra's own composition gives."""
     composer = Composer()  # one for all: what is set for one cell must not be seen in the next
-    for overrides in WORDS:
+    for overrides in WORDS[::stride]:
         whole = compose(CONFIG_NAME, overrides=overrides, return_hydra_config=True)
         choices = OmegaConf.to_container(whole.hydra.runtime.choices)
         composer(["lr=123", *overrides])  # leaves a base behind, which must come to no harm

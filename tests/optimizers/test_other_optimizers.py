@@ -294,6 +294,7 @@ def test_a_class_or_function_runs_whatever_its_signature(
     assert row.final_loss == float(of.value(x).detach())
 
 
+@pytest.mark.slow
 def test_a_function_may_make_an_optimizer_that_searches(command: Callable[..., Done], torch_like: Path) -> None:
     """A function's optimizer is known by its class: LBFGS is given a closure, and its gradients are counted."""
     done, row = run_mine(command, torch_like, "make_lbfgs", "timing=off")

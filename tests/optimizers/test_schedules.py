@@ -289,9 +289,7 @@ def lambda_path(cls: type[Optimizer], factor: Schedule, of: Any) -> Any:
     return point
 
 
-@pytest.mark.parametrize(
-    "cls", representatives([Grouped, Halved, Ratios, torch.optim.Adam, torch.optim.SGD], [Grouped, Ratios])
-)
+@pytest.mark.parametrize("cls", representatives([Grouped, Halved, Ratios, torch.optim.Adam, torch.optim.SGD], [Ratios]))
 def test_every_group_is_paced_as_torchs_schedulers_do(cls: type[Optimizer]) -> None:
     """Under every schedule a class equals LambdaLR to the bit: each group's own lr times the factor."""
     of = objective("dict")

@@ -156,6 +156,7 @@ def test_tex_becomes_mathml() -> None:
     assert "arithmatex" not in page
 
 
+@pytest.mark.slow
 def test_every_constant_of_how_we_measure_is_read_from_the_code() -> None:
     """Each {{name}} of the page is replaced by a number or a list of the code."""
     from website.measuring import filled

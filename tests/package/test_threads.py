@@ -52,6 +52,7 @@ def in_threads(count: int, threads: int, call: Callable[[int], Any]) -> list[Any
         return list(pool.map(call, range(count)))
 
 
+@pytest.mark.slow
 def test_eight_sweeps_over_four_threads_each_return_their_own_table() -> None:
     """Each call has the table that it asked for, in a folder of its own, and torch's threads are as they were."""
     threads = torch.get_num_threads()

@@ -39,6 +39,7 @@ def test_a_target_is_rounded_to_the_easier_side(metric: str, value: float, targe
     assert derive.format_target(metric, value) == target
 
 
+@pytest.mark.slow
 @pytest.mark.campaign
 def test_a_target_is_derived_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The protocol finds the values of the table, to what processors round."""

@@ -240,6 +240,7 @@ def test_a_diverging_path_from_another_start_is_in_the_picture(tmp_path: Path) -
     assert high > 23
 
 
+@pytest.mark.slow
 def test_contours_in_a_notebook(rates: pd.DataFrame, own: pd.DataFrame) -> None:
     """Gdbench's own objectives have them unasked, a function where it is given, and else a note says how."""
     double = rates[rates["dtype"] == "float64"]

@@ -368,6 +368,7 @@ def test_two_sides_are_one_report_with_the_differences_first(sided: Report) -> N
     figure.chart.to_altair().to_dict(validate=True)
 
 
+@pytest.mark.slow
 def test_compare_writes_and_prints_as_report_does(command: Callable[..., Any], sweep: Path, tmp_path: Path) -> None:
     """The page and the tables are written and named; JSON has each pair of runs; what is not there is refused."""
     folder = str(small(sweep))

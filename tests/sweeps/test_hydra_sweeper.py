@@ -17,6 +17,7 @@ from gdbench.sweeps.progress import Silent
 from gdbench.sweeps.sweep_spec import SweepSpec
 
 
+@pytest.mark.slow
 def test_the_experiment_of_the_notebook_declares_its_sweep(command: Callable[..., Any]) -> None:
     """experiment=notebook -m runs five objectives by two implementations, every step recorded."""
     assert command("-m", "experiment=notebook", "--quiet").code == 0

@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow
 import pytest
 from support.processes import Processes
-from support.tiers import count_examples, representatives
+from support.tiers import representatives
 
 import gdbench
 from gdbench.results import sweep_folder
@@ -103,6 +103,7 @@ def test_the_same_name_and_command_go_on(command: Callable[..., Any]) -> None:
     assert len(list(Path("outputs").glob("*/*"))) == 3
 
 
+@pytest.mark.slow
 def test_a_sweep_from_before_a_setting_goes_on_as_one_problem(command: Callable[..., Any]) -> None:
     """Runs of a folder without the column judge_every were judged at every step, as the new ones are."""
     words = ("-m", "objective=beale", "lr=0.01", "steps=5", "timing=off", "name=older")
@@ -421,11 +422,12 @@ class P:
 '''
 
 
-def test_imports_are_read_off_the_text_as_a_parser_finds_them(tmp_path: Path) -> None:
+@pytest.mark.parametrize("stride", representatives([1, 8], [8]))
+def test_imports_are_read_off_the_text_as_a_parser_finds_them(tmp_path: Path, stride: int) -> None:
     """Of our own files, of pyarrow's, which are others', and of unusual forms no import is missed."""
     (tmp_path / "unusual.py").write_text(UNUSUAL)
     files = [*Path(gdbench.__file__).parent.rglob("*.py"), *Path(pyarrow.__file__).parent.glob("*.py")]
-    for path in [*files[:: count_examples(8, 1)], tmp_path / "unusual.py"]:
+    for path in [*files[::stride], tmp_path / "unusual.py"]:
         name = f"some.package.of.{path.stem}"
         package = name if path.name == "__init__.py" else "some.package.of"
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.tiers import representatives
 
 WORDS = ("objective=rosenbrock", "steps=3", "timing=off")
 
@@ -19,7 +20,7 @@ def rank(number: int, tmp_path: Path) -> dict[str, str]:
     return {"TORCHELASTIC_RUN_ID": "none", "RANK": str(number), "WORLD_SIZE": "2", "TMPDIR": str(place)}
 
 
-@pytest.mark.parametrize("number", [0, 1])
+@pytest.mark.parametrize("number", representatives([0, 1], [1]))
 def test_the_first_process_alone_writes_and_prints(number: int, shell: Callable[..., Any], tmp_path: Path) -> None:
     """The others run the same cell, print nothing and leave nothing behind."""
     done = shell("-m", "gdbench", *WORDS, env=rank(number, tmp_path), real=True)

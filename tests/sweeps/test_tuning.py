@@ -285,6 +285,7 @@ def test_time_comes_from_runs_timed_alone(methods: str) -> None:
     )
 
 
+@pytest.mark.slow
 def test_winners_are_timed_where_a_clock_was_asked_for(silent: pd.DataFrame) -> None:
     """timing= times the winner of each row, once and alone; without it nothing is timed."""
     timed = gdbench.tune(optimizer="gd", points=3, trials=6, **{"timing.seconds": 0.001})
@@ -319,6 +320,7 @@ def test_every_round_is_in_one_folder(silent: pd.DataFrame) -> None:
     assert not (folder / "parts").exists()
 
 
+@pytest.mark.slow
 def test_the_width_of_what_does_equally_well_is_told() -> None:
     """On (x - 2)^2 from 10, gd takes one step at lr 1/2 only: a spike in the plateau of those that take two to four."""
     found = winner(objective="notebook_manual")
