@@ -128,7 +128,7 @@ BAD_INPUT = [
     ("show nothing", "outputs holds no sweep. Run one first, such as python -m gdbench lr=0.01,0.1."),
     ("show abc123", "outputs holds no sweep. Run one first, such as python -m gdbench lr=0.01,0.1."),
     ("show abc", "outputs holds no sweep. Run one first, such as python -m gdbench lr=0.01,0.1."),
-    ("list columns all", "Got unexpected extra argument"),
+    ("list columns step all", "Got unexpected extra argument"),
 ]
 
 

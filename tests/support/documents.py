@@ -142,6 +142,8 @@ class Reader:
             extras = re.findall(r"\[([\w,]+)\]", " ".join(words))
             known = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
             assert {each for extra in extras for each in extra.split(",")} <= set(known)
+        elif words[0] == "torchrun":
+            self._check(["python", *words[words.index("-m") :]])
         elif words[2] != "gdbench":
             assert words[:2] == ["python", "-m"]
             assert find_spec(words[2]), words
