@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,18 +65,16 @@ def _name_factory(spec: CellSpec) -> str:
 
 def describe_optimizer(name: str, config_dir: Path | None) -> dict[str, Any]:
     """The default lr, the settings, and what carries each implementation out on the CPU, or why none does."""
-    trials = {
-        impl: _plan_jobs(
-            [[f"optimizer={name}", f"impl={impl}", f"objective={objective}"] for objective in TRIAL_OBJECTIVES],
-            config_dir,
-        )
-        for impl in IMPLS[1:]
-    }
-    config = trials[IMPLS[1]][0].config["optimizer"]
+    pairs = itertools.product(IMPLS[1:], TRIAL_OBJECTIVES)
+    jobs = _plan_jobs(
+        [[f"optimizer={name}", f"impl={impl}", f"objective={where}"] for impl, where in pairs], config_dir
+    )
+    config = jobs[0].config["optimizer"]
+    trials = {impl: [job.spec for job in jobs if job.spec.impl == impl] for impl in IMPLS[1:]}
     return {
         "default_lr": config.get("default_lr"),
         "settings": _list_settings("optimizer", config),
-        "implementations": {impl: _describe_implementation([job.spec for job in trials[impl]]) for impl in trials},
+        "implementations": {impl: _describe_implementation(specs) for impl, specs in trials.items()},
     }
 
 
