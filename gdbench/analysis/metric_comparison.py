@@ -9,6 +9,7 @@ import pandas as pd
 
 from gdbench.analysis.best_configuration import select_best_configurations, select_best_impls
 from gdbench.analysis.optimizer_comparison import decide_outcome
+from gdbench.analysis.rank_tests import compute_differences
 from gdbench.analysis.training_results import (
     KEYS,
     MEASURES,
@@ -72,8 +73,7 @@ def _compare_sides(rows: pd.DataFrame, sign: float) -> dict[str, Any]:
     medians = {side: compute_medians(rows[rows["side"] == side]).iloc[0] for side in "ab"}
     seeds = [rows[rows["side"] == side].set_index("seed")["value"] for side in "ab"]
     pairs = pd.concat(seeds, axis=1, join="inner").to_numpy(float)
-    with np.errstate(invalid="ignore"):
-        differences = np.nan_to_num(pairs[:, 1] - pairs[:, 0], nan=0.0, posinf=np.inf, neginf=-np.inf)
+    differences = compute_differences(pairs[:, 1], pairs[:, 0])
     middles = [float(medians[side]["median"]) for side in "ab"]
     facts: dict[str, Any] = {"outcome": decide_outcome(middles, differences, matters=True), "seeds": len(pairs)}
     for side, middle in medians.items():

@@ -46,9 +46,15 @@ def _compare_pair(first: str, second: str, wide: pd.DataFrame) -> list[object]:
 
 def compute_log_ratios(first: Array, second: Array) -> Array:
     """log(first / second); 0 where both are inf, -inf or inf where one is."""
+    with np.errstate(invalid="ignore"):  # a gap below 0 has no logarithm
+        return compute_differences(np.log(first), np.log(second))
+
+
+def compute_differences(first: Array, second: Array) -> Array:
+    """First - second; 0 where both are the same infinity, and where one is unknown."""
     with np.errstate(invalid="ignore"):
-        ratios: Array = np.nan_to_num(np.log(first) - np.log(second), nan=0.0, posinf=np.inf, neginf=-np.inf)
-    return ratios
+        differences: Array = np.nan_to_num(first - second, nan=0.0, posinf=np.inf, neginf=-np.inf)
+    return differences
 
 
 def compute_signed_rank_p(ratios: Array) -> float:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from gdbench.analysis.convergence_curves import compute_convergence_curves
-from gdbench.analysis.rank_tests import adjust_p_holm, compute_signed_rank_p
-from gdbench.analysis.training_results import KEYS, MEASURES, compute_medians
+from gdbench.analysis.rank_tests import adjust_p_holm, compute_differences, compute_signed_rank_p
+from gdbench.analysis.training_results import ENDS, KEYS, MEASURES, compute_medians, restore_signs
 from gdbench.analysis.winners import ALPHA, count_seeds_needed
 from gdbench.results.values import to_floats
 
 __all__ = ["compute_metric_curves", "find_best", "summarise_metrics"]
-
-Array = npt.NDArray[np.float64]
 
 
 def compute_metric_curves(
@@ -31,10 +28,9 @@ def compute_metric_curves(
     lines = traces[traces["run_id"].isin(traces.loc[traces[name].notna(), "run_id"])]
     signed = lines.assign(loss=lines[name] * lines["run_id"].map(sign_of), gap=np.nan)
     curves = compute_convergence_curves(runs, signed)
-    sign = curves["problem"].map(directions)
-    ends = np.sort(curves[["lo", "hi"]].mul(sign, axis=0).to_numpy(float), axis=1)
+    values = restore_signs(curves.rename(columns={"loss": "median"}), curves["problem"].map(directions))
     per_epoch = to_floats(runs, "steps_per_epoch").groupby([runs[key] for key in KEYS], observed=True).first()
-    curves = curves.assign(value=curves["loss"] * sign, lo=ends[:, 0], hi=ends[:, 1])
+    curves = curves.assign(**values)
     curves = curves.merge((1 / per_epoch).rename("epochs").reset_index(), on=KEYS, how="left")
     return curves[[*KEYS, "step", "value", "lo", "hi", "runs", "ended", "epochs", "gradients", "seconds"]]
 
@@ -83,13 +79,8 @@ def _summarise_values(group: pd.DataFrame, signed: pd.Series, measure: str, sign
     table = group.assign(value=signed.fillna(np.inf) if known else signed)
     medians = compute_medians(table)
     best = find_best(table, medians["median"]) if known else pd.Series(False, medians.index)
-    low, high = (medians["lo"], medians["hi"]) if sign > 0 else (medians["hi"], medians["lo"])
-    return {
-        measure: sign * medians["median"],
-        f"{measure}_lo": sign * low,
-        f"{measure}_hi": sign * high,
-        f"{measure}_best": best,
-    }
+    values = restore_signs(medians, sign).set_axis([f"{measure}{end}" for end in ENDS], axis=1)
+    return {**{str(name): values[name] for name in values}, f"{measure}_best": best}
 
 
 def find_best(table: pd.DataFrame, middle: pd.Series) -> pd.Series:
@@ -105,11 +96,5 @@ def find_best(table: pd.DataFrame, middle: pd.Series) -> pd.Series:
     if not rivals or len(paired) < count_seeds_needed(len(rivals)):
         return best
     first = paired[middle.idxmin()].to_numpy(float)
-    p = [_compute_p_value(first, paired[name].to_numpy(float)) for name in rivals]
+    p = [compute_signed_rank_p(compute_differences(first, paired[name].to_numpy(float))) for name in rivals]
     return best | pd.Series(adjust_p_holm(np.array(p)) >= ALPHA, rivals).reindex(middle.index, fill_value=False)
-
-
-def _compute_p_value(first: Array, other: Array) -> float:
-    """p of the test that the first is lower; equal values, two that are infinite too, do not differ."""
-    with np.errstate(invalid="ignore"):
-        return compute_signed_rank_p(np.nan_to_num(first - other, nan=0.0, posinf=np.inf, neginf=-np.inf))

@@ -12,7 +12,7 @@ from gdbench.results.run_outcomes import find_metric_signs
 from gdbench.results.values import to_floats
 
 __all__ = [
-    *("KEYS", "LOSS", "MEASURES", "REPORTED", "compute_medians", "compute_metric_medians"),
+    *("ENDS", "KEYS", "LOSS", "MEASURES", "REPORTED", "compute_medians", "compute_metric_medians", "restore_signs"),
     *("exclude_training_runs", "find_directions", "list_metrics", "select_training_runs"),
 ]
 
@@ -22,6 +22,8 @@ MEASURES = {"train": "final.train.", "final": "final.held_out.", "best": "best.h
 REPORTED = ("test", "best", "train")
 """The one of them that is reported of a workload: the first that it has."""
 KEYS = ["problem", "solver", "configuration"]
+ENDS = ("", "_lo", "_hi")
+"""Suffixes of the columns of a median, the lowest and the highest value."""
 
 
 def select_training_runs(runs: pd.DataFrame) -> pd.DataFrame:
@@ -65,9 +67,7 @@ def compute_metric_medians(runs: pd.DataFrame, keys: Sequence[str]) -> pd.DataFr
             known = signed.notna().groupby(training["problem"]).transform("any")
             medians = compute_medians(training.assign(value=signed.where(signed.notna() | ~known, np.inf)), keys)
             signs = sign.groupby([training[key] for key in keys], sort=False, observed=True).first()
-            ends = np.sort(medians[["lo", "hi"]].mul(signs, axis=0).to_numpy(float), axis=1)
-            table = pd.DataFrame({"": medians["median"] * signs, "_lo": ends[:, 0], "_hi": ends[:, 1]})
-            parts.append(table.add_prefix(f"median_{name}"))
+            parts.append(restore_signs(medians, signs).set_axis([f"median_{name}{end}" for end in ENDS], axis=1))
     return pd.concat(parts, axis=1) if parts else pd.DataFrame()
 
 
@@ -76,3 +76,10 @@ def compute_medians(table: pd.DataFrame, keys: Sequence[str] = KEYS) -> pd.DataF
     values = table.groupby(list(keys), sort=False, observed=True)["value"]
     middle = values.quantile(0.5, interpolation=QUARTILES["middle"][1])
     return pd.DataFrame({"median": middle, "lo": values.min(), "hi": values.max()})
+
+
+def restore_signs(medians: pd.DataFrame, sign: pd.Series | float) -> pd.DataFrame:
+    """Columns value, lo and hi of a metric, from medians of its products with ``sign``, 1 or -1."""
+    ends = np.sort(medians[["lo", "hi"]].mul(sign, axis=0).to_numpy(float), axis=1)
+    values = {"value": medians["median"] * sign, "lo": ends[:, 0], "hi": ends[:, 1]}
+    return pd.DataFrame(values, index=medians.index)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from gdbench.analysis.best_of_k import compute_expected_best
-from gdbench.analysis.training_results import KEYS, compute_medians
+from gdbench.analysis.training_results import KEYS, compute_medians, restore_signs
 from gdbench.results.values import to_floats
 
 __all__ = ["compute_best_of_trials", "select_best_by_lr", "summarise_trials"]
@@ -29,8 +29,7 @@ def summarise_trials(runs: pd.DataFrame, metric: str, directions: dict[str, floa
     first = groups.agg(lr=("lr", "first"), split=("split", "first"), seeds=("run_id", "size"))
     medians = first.join(compute_medians(table)).reset_index()
     sign = medians["problem"].map(directions).astype(float)
-    ends = np.sort(medians[["lo", "hi"]].mul(sign, axis=0).to_numpy(float), axis=1)
-    medians = medians.assign(value=medians["median"] * sign, lo=ends[:, 0], hi=ends[:, 1], cost=medians["median"])
+    medians = medians.assign(cost=medians["median"], **restore_signs(medians, sign))
     return medians[[*KEYS, "lr", "split", "value", "lo", "hi", "seeds", "cost"]]
 
 

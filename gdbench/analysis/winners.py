@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from gdbench.analysis.best_configuration import select_best_impls
-from gdbench.analysis.rank_tests import adjust_p_holm, compute_log_ratios, compute_signed_rank_p
+from gdbench.analysis.rank_tests import adjust_p_holm, compute_differences, compute_log_ratios, compute_signed_rank_p
 from gdbench.analysis.step_times import count_processes, is_within_noise
 from gdbench.analysis.winner_notes import NO_NOTES, describe_winner
 from gdbench.results.costs import COST_COLUMNS
@@ -196,9 +196,7 @@ def _compute_seed_values(
 
 def _compute_p_value(first: Array, other: Array, losses: bool) -> float:
     """p of the test that the first is lower; 1 where it is not the lower one on most seeds."""
-    with np.errstate(invalid="ignore"):
-        apart = np.nan_to_num(first - other, nan=0.0, posinf=np.inf, neginf=-np.inf)
-    apart = apart if losses else compute_log_ratios(first, other)
+    apart = compute_differences(first, other) if losses else compute_log_ratios(first, other)
     return compute_signed_rank_p(apart) if (apart < 0).sum() > (apart > 0).sum() else 1.0
 
 
